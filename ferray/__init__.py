@@ -1,0 +1,51 @@
+"""ferray: ablation and hyperparameter studies of image classifiers on Ray Tune, with answers that can be believed.
+
+The public names are loaded when they are first used: importing ferray loads neither Ray nor PyTorch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ferray.analysis.results import Results
+    from ferray.config import Augmentation, Config, DataSource
+    from ferray.errors import ConfigError, DataError, FerrayError, LedgerError, ResourceError
+    from ferray.study import Study
+    from ferray.training import fit
+
+__version__ = "0.1.0"
+__all__ = [
+    "Augmentation",
+    "Config",
+    "ConfigError",
+    "DataError",
+    "DataSource",
+    "FerrayError",
+    "LedgerError",
+    "ResourceError",
+    "Results",
+    "Study",
+    "fit",
+]
+
+_HOMES = {
+    "Augmentation": "config",
+    "Config": "config",
+    "DataSource": "config",
+    "Results": "analysis.results",
+    "Study": "study",
+    "fit": "training",
+    **dict.fromkeys(("ConfigError", "DataError", "FerrayError", "LedgerError", "ResourceError"), "errors"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ferray' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"ferray.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Reading a ledger: frames, statistics, figures, tables and the report; needs neither Ray nor torch."""

@@ -1,0 +1,169 @@
+"""Which classes are taken for which: the confusion matrix and its largest entries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ferray.analysis.results import Results
+from ferray.analysis.selection import best_variant, finished_of, speaking_trials
+from ferray.analysis.statistics import Estimate, wilson
+from ferray.analysis.style import BLUE, new_figure, note_synthetic
+from ferray.analysis.wording import split_label
+
+
+@dataclass(frozen=True)
+class ConfusionInfo:
+    """Counts [true, predicted] summed over the seeds of one variant at the selected epoch; ``images`` counts each class's images once."""
+
+    variant: str
+    split: str
+    label: str
+    classes: tuple[str, ...]
+    counts: NDArray[np.int64]
+    seeds: tuple[int, ...]
+    images: Mapping[str, int]
+    by_seed: NDArray[np.int64]  # [seeds, true, predicted]
+    synthetic: bool
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """Each row of the counts in percent of the true class; NaN for a class without images."""
+        totals = self.counts.sum(axis=1, keepdims=True)
+        with np.errstate(invalid="ignore"):
+            shares: NDArray[np.float64] = 100 * self.counts / totals
+        return shares
+
+
+@dataclass(frozen=True)
+class ConfusedPair:
+    """How often images of one class are taken for another, in percent of the true class: mean over seeds, Wilson's interval over images."""
+
+    true: str
+    predicted: str
+    share: Estimate  # its n is the number of distinct images of the true class
+    count: int  # summed over seeds
+    seeds: int
+    by_seed: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class PairsInfo:
+    """The most confused ordered pairs of classes, the largest share first."""
+
+    variant: str
+    label: str
+    pairs: tuple[ConfusedPair, ...]
+    seeds: int
+    synthetic: bool
+
+
+def confusion_info(results: Results, variant: str | None = None, split: str = "test") -> ConfusionInfo | None:
+    """The matrix of a variant, or of the one that validation ranks first; None while no finished trial has predictions."""
+    chosen = variant or best_variant(results)
+    labels = results.labels(split)
+    if chosen is None or labels is None:
+        return None
+    size = len(results.classes)
+    matrices, seeds = [], []
+    for seed, row in finished_of(speaking_trials(results), chosen).iterrows():
+        probabilities = results.probabilities(str(row["key"]), split)
+        if probabilities is not None and len(probabilities) == labels.size:
+            cells = np.bincount(labels * size + probabilities.argmax(axis=1), minlength=size * size)
+            matrices.append(cells.reshape(size, size))
+            seeds.append(int(str(seed)))
+    if not matrices:
+        return None
+    totals = np.bincount(labels, minlength=size)
+    return ConfusionInfo(
+        variant=chosen,
+        split=split,
+        label=split_label(str(results.data["name"]), split),
+        classes=results.classes,
+        counts=np.sum(matrices, axis=0),
+        seeds=tuple(seeds),
+        images={name: int(number) for name, number in zip(results.classes, totals, strict=True)},
+        by_seed=np.stack(matrices),
+        synthetic=results.synthetic,
+    )
+
+
+def pairs_info(confusion: ConfusionInfo, top: int = 10) -> PairsInfo:
+    """The ``top`` ordered pairs by share of the true class. Classes without images and pairs that never occur are left out."""
+    pairs = []
+    shares = confusion.shares
+    for i, true in enumerate(confusion.classes):
+        for j, predicted in enumerate(confusion.classes):
+            if i == j or confusion.counts[i, j] == 0:
+                continue
+            n = confusion.images[true]
+            pairs.append(
+                ConfusedPair(
+                    true=true,
+                    predicted=predicted,
+                    share=wilson(shares[i, j] / 100 * n, n).scaled(100),
+                    count=int(confusion.counts[i, j]),
+                    seeds=len(confusion.seeds),
+                    by_seed=tuple(float(100 * matrix[i, j] / n) for matrix in confusion.by_seed),
+                )
+            )
+    pairs.sort(key=lambda pair: -pair.share.mean)
+    return PairsInfo(confusion.variant, confusion.label, tuple(pairs[:top]), len(confusion.seeds), confusion.synthetic)
+
+
+def draw_confusion(info: ConfusionInfo) -> Figure:
+    """Two matrices side by side: counts over all seeds, and percent of each true class."""
+    figure = new_figure(3.62 + 0.12 * info.synthetic)
+    left, right = figure.subplots(1, 2)
+    seeds = "seed" if len(info.seeds) == 1 else f"{len(info.seeds)} seeds"
+    _draw_matrix(left, info, info.counts.astype(float), f"images x {seeds}" if len(info.seeds) > 1 else "images", "{:.0f}")
+    _draw_matrix(right, info, info.shares, "percent of the true class", "{:.1f}")
+    right.set_ylabel("")
+    right.tick_params(labelleft=False)
+    note_synthetic(figure, info.synthetic)
+    return figure
+
+
+def _draw_matrix(axes: Axes, info: ConfusionInfo, values: NDArray[np.float64], title: str, form: str) -> None:
+    size = len(info.classes)
+    # Both matrices are shaded by row share, so that a rare class is not pale throughout.
+    axes.imshow(np.nan_to_num(info.shares), cmap="Blues", vmin=0, vmax=100)
+    axes.set_title(title)
+    axes.set_xticks(range(size), info.classes, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(size), info.classes)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    if size <= 12:
+        for i in range(size):
+            for j in range(size):
+                text = form.format(values[i, j]) if np.isfinite(values[i, j]) else "-"
+                bright = np.nan_to_num(info.shares)[i, j] > 55
+                axes.text(j, i, text, ha="center", va="center", fontsize=6.5, color="white" if bright else "#222222")
+
+
+def draw_pairs(info: PairsInfo) -> Figure:
+    """One line per pair: the share with its interval over images, and a small dot per seed."""
+    figure = new_figure(0.75 + 0.25 * max(1, len(info.pairs)), width=5.2)
+    axes = figure.subplots()
+    axes.grid(axis="x")
+    for place, pair in enumerate(info.pairs):
+        axes.plot([pair.share.low, pair.share.high], [place, place], color=BLUE, linewidth=1.4)
+        if len(pair.by_seed) > 1:
+            axes.plot(pair.by_seed, [place + 0.22] * len(pair.by_seed), "o", color=BLUE, alpha=0.4, markersize=2.5, mew=0)
+        axes.plot([pair.share.mean], [place], "o", color=BLUE, markersize=5)
+    names = [f"{pair.true} \N{RIGHTWARDS ARROW} {pair.predicted} (n={pair.share.n})" for pair in info.pairs]
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(max(1, len(names)) - 0.4, -0.6)
+    axes.set_xlim(left=0)
+    axes.set_xlabel(f"share of the true class, {info.label} (%)")
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    note_synthetic(figure, info.synthetic)
+    return figure

@@ -1,0 +1,168 @@
+"""The training process: accuracy and loss against epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ferray.analysis.results import Results
+from ferray.analysis.selection import speaking_trials
+from ferray.analysis.style import BLUE, GREY, ORANGE, new_figure, note_synthetic, shortened
+from ferray.analysis.wording import split_label
+
+CURVE_SPLITS = ("train", "validation")
+RISE = 0.05
+"""Validation loss counts as risen when the mean of the last tenth of the epochs lies more than this share above its minimum."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """How the training of one variant went, over its finished seeds. Epochs are means over seeds, accuracies in percent."""
+
+    variant: str
+    seeds: int
+    epochs: int  # of the longest
+    train_accuracy: float  # mean at the last epoch
+    validation_accuracy: float
+    gap: float  # training minus validation, points, at the last epoch
+    rising: int  # seeds whose validation loss turned up again
+    lowest_loss_epoch: float  # mean epoch of lowest validation loss
+    selected_epoch: float
+
+
+@dataclass(frozen=True)
+class CurvesInfo:
+    """What the curves show.
+
+    ``lines`` has a row per seed, epoch, split and metric (``accuracy`` in percent, ``loss``); ``means`` the mean over seeds with
+    ``low`` and ``high`` one standard deviation away, at epochs that every drawn seed reached; ``selected`` the selected epoch of each seed.
+    """
+
+    variants: tuple[str, ...]
+    seeds: Mapping[str, int]
+    lines: pd.DataFrame
+    means: pd.DataFrame
+    selected: pd.DataFrame
+    processes: tuple[Process, ...]
+    labels: Mapping[str, str]
+    synthetic: bool
+
+    def split(self, size: int) -> list[CurvesInfo]:
+        """The same information, ``size`` variants at a time; at least one part."""
+        return [replace(self, variants=self.variants[start : start + size]) for start in range(0, max(1, len(self.variants)), size)]
+
+
+def curves_info(results: Results) -> CurvesInfo:
+    """The curves of each variant's finished seeds; while none is finished, of whatever its trials have recorded so far."""
+    trials = speaking_trials(results)[["variant", "sample", "seed", "status", "selected_epoch"]]
+    begun = trials[trials["status"].isin(["finished", "running", "interrupted", "diverged"])]
+    has_finished = begun["variant"].map(begun["status"].eq("finished").groupby(begun["variant"]).any())
+    drawn = begun[begun["status"].eq("finished") | ~has_finished.astype(bool)]
+    epochs = results.epochs.merge(drawn[["variant", "sample", "seed", "selected_epoch"]], on=["variant", "sample", "seed"])
+    columns = {f"{split}_{metric}": (split, metric) for metric in ("accuracy", "loss") for split in CURVE_SPLITS}
+    lines = epochs.melt(["variant", "seed", "epoch"], list(columns), var_name="column", value_name="value")
+    lines["split"] = lines["column"].map({name: split for name, (split, _) in columns.items()})
+    lines["metric"] = lines["column"].map({name: metric for name, (_, metric) in columns.items()})
+    lines.loc[lines["metric"] == "accuracy", "value"] *= 100
+    lines = lines.drop(columns="column")
+    present = tuple(name for name in results.variants if name in set(epochs["variant"]))
+    seeds = {name: int(epochs.loc[epochs["variant"] == name, "seed"].nunique()) for name in present}
+    means = lines.groupby(["variant", "metric", "split", "epoch"])["value"].agg(["mean", "std", "count"]).reset_index()
+    means = means[means["count"] == means["variant"].map(seeds)]
+    means = means.assign(low=means["mean"] - means["std"], high=means["mean"] + means["std"])
+    at = epochs[epochs["epoch"] == epochs["selected_epoch"]]
+    selected = at[["variant", "seed", "epoch", "validation_accuracy", "validation_loss"]].assign(accuracy=100 * at["validation_accuracy"])
+    finished = epochs[epochs["status"] == "finished"]
+    processes = tuple(_process(name, finished[finished["variant"] == name]) for name in present if name in set(finished["variant"]))
+    name = str(results.data["name"])
+    labels = {"train": "training", "validation": split_label(name, "validation")}
+    return CurvesInfo(present, seeds, lines, means, selected, processes, labels, results.synthetic)
+
+
+def _process(variant: str, epochs: pd.DataFrame) -> Process:
+    seeds = epochs.groupby("seed")
+    last = epochs.loc[seeds["epoch"].idxmax()]
+    lowest = epochs.loc[seeds["validation_loss"].idxmin(), ["seed", "epoch"]].set_index("seed")["epoch"]
+    rising = sum(_turns_up(own.sort_values("epoch")["validation_loss"].to_list()) for _, own in seeds)
+    train, validation = 100 * float(last["train_accuracy"].mean()), 100 * float(last["validation_accuracy"].mean())
+    return Process(
+        variant=variant,
+        seeds=len(last),
+        epochs=int(epochs["epoch"].max()),
+        train_accuracy=train,
+        validation_accuracy=validation,
+        gap=train - validation,
+        rising=rising,
+        lowest_loss_epoch=float(lowest.mean()),
+        selected_epoch=float(last["selected_epoch"].mean()),
+    )
+
+
+def _turns_up(losses: list[float]) -> bool:
+    """Whether a loss ends clearly above its minimum; the mean of the last tenth keeps one bad epoch from deciding."""
+    tail = losses[-math.ceil(len(losses) / 10) :]
+    return sum(tail) / len(tail) > (1 + RISE) * min(losses)
+
+
+def draw_curves(info: CurvesInfo, columns: int = 4) -> Figure:
+    """Accuracy above loss for each variant: thin lines are seeds, thick ones their mean, the band one standard deviation."""
+    variants = info.variants or ("",)
+    blocks = math.ceil(len(variants) / columns)
+    columns = max(2, math.ceil(len(variants) / blocks))
+    figure = new_figure(0.35 + 2.95 * blocks)
+    grid = figure.subplots(2 * blocks, columns, squeeze=False)
+    shared: dict[str, list[Axes]] = {"accuracy": [], "loss": []}
+    for place in range(blocks * columns):
+        for offset, metric in enumerate(("accuracy", "loss")):
+            axes = grid[2 * (place // columns) + offset, place % columns]
+            if place >= len(variants) or not variants[place]:
+                axes.set_axis_off()
+                continue
+            _draw_panel(axes, info, variants[place], metric)
+            shared[metric].append(axes)
+            if offset == 0:
+                axes.set_title(f"{shortened(variants[place], 84 // columns)}\n", fontsize=7.5)
+                axes.text(0, 1.03, f"n = {info.seeds[variants[place]]}", transform=axes.transAxes, fontsize=7, color=GREY)
+                axes.tick_params(labelbottom=False)
+            else:
+                axes.set_xlabel("epoch")
+            if place % columns == 0:
+                axes.set_ylabel("accuracy (%)" if metric == "accuracy" else "cross-entropy")
+            else:
+                axes.tick_params(labelleft=False)
+    for panels in shared.values():
+        for axes in panels[1:]:
+            axes.sharey(panels[0])
+    if not info.variants:
+        grid[0, 0].text(0, 0.5, "no epoch recorded yet", transform=grid[0, 0].transAxes)
+    handles = [figure.axes[0].plot([], [], color=_COLOURS[split], linewidth=1.6)[0] for split in CURVE_SPLITS]
+    figure.legend(handles, [info.labels[split] for split in CURVE_SPLITS], loc="outside lower center", ncols=2)
+    note_synthetic(figure, info.synthetic)
+    return figure
+
+
+_COLOURS = {"train": ORANGE, "validation": BLUE}
+
+
+def _draw_panel(axes: Axes, info: CurvesInfo, variant: str, metric: str) -> None:
+    axes.grid(axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
+    lines = info.lines[(info.lines["variant"] == variant) & (info.lines["metric"] == metric)]
+    means = info.means[(info.means["variant"] == variant) & (info.means["metric"] == metric)]
+    for split in CURVE_SPLITS:
+        colour = _COLOURS[split]
+        for _, one in lines[lines["split"] == split].groupby("seed"):
+            axes.plot(one["epoch"], one["value"], color=colour, linewidth=0.5, alpha=0.45)
+        mean = means[means["split"] == split]
+        if info.seeds[variant] > 1:
+            axes.fill_between(mean["epoch"], mean["low"], mean["high"], color=colour, alpha=0.15, linewidth=0)
+        axes.plot(mean["epoch"], mean["mean"], color=colour, linewidth=1.6, marker="o" if len(mean) == 1 else "", markersize=3)
+    marks = info.selected[info.selected["variant"] == variant]
+    column = "accuracy" if metric == "accuracy" else "validation_loss"
+    axes.plot(marks["epoch"], marks[column], "o", markersize=3, markerfacecolor="white", markeredgecolor=BLUE, markeredgewidth=0.8)

@@ -1,0 +1,102 @@
+"""What makes a report checkable: failures, states, environments, and trials that are suspiciously alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ferray.analysis.results import Results
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A planned trial that gave no result, with the error where it left one."""
+
+    variant: str
+    sample: int
+    seed: int
+    key: str
+    status: str
+    epochs: int
+    message: str
+    traceback: str
+
+
+@dataclass(frozen=True)
+class Environments:
+    """The facts that all trials share, and one row per distinct environment of the others: how many trials, then the facts' values."""
+
+    shared: Mapping[str, Any]
+    differing: tuple[str, ...]
+    rows: tuple[tuple[int, tuple[Any, ...]], ...]
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """The states of one variant and sample, by seed; an empty text where the plan has no such trial."""
+
+    variant: str
+    sample: int
+    statuses: tuple[str, ...]
+
+
+def lost_trials(results: Results) -> list[Lost]:
+    """Failed, diverged and damaged trials, in the order of the plan; those that merely have not run yet are only counted."""
+    reasons = {damage.key: damage.reason for damage in results.damaged}
+    lost = []
+    frame = results.trials[results.trials["status"].isin(["failed", "diverged", "damaged"])]
+    columns = ["variant", "sample", "seed", "key", "status", "epochs"]
+    for variant, sample, seed, key, status, epochs in frame[columns].itertuples(index=False):
+        error = results.record(str(key)).get("error") or {}
+        message = f"{error['type']}: {error['message']}" if error else reasons.get(str(key), "")
+        if status == "diverged" and not message:
+            message = "the loss was not finite any more"
+        lost.append(
+            Lost(str(variant), int(sample), int(seed), str(key), str(status), int(epochs), message, str(error.get("traceback") or ""))
+        )
+    return lost
+
+
+def status_counts(results: Results) -> dict[str, int]:
+    """How many planned trials there are of each status."""
+    return {str(status): int(number) for status, number in results.trials["status"].value_counts().items()}
+
+
+def environments(results: Results) -> Environments:
+    """Every distinct environment that trials ran in, the most frequent first."""
+    facts = [dict(results.record(str(key)).get("environment") or {}) for key in results.trials["key"].unique()]
+    facts = [one for one in facts if one]
+    names = list(dict.fromkeys(name for one in facts for name in one))
+    differing = tuple(name for name in names if any(one.get(name) != facts[0].get(name) for one in facts))
+    rows = Counter(tuple(one.get(name) for name in differing) for one in facts)
+    ordered = tuple((number, values) for values, number in rows.most_common())
+    return Environments({name: facts[0].get(name) for name in names if name not in differing}, differing, ordered)
+
+
+def plan_rows(results: Results) -> tuple[list[int], list[PlanRow]]:
+    """The seeds of the plan, and the state of each of its trials."""
+    trials = results.trials
+    seeds = sorted({int(seed) for seed in trials["seed"]})
+    rows = []
+    for (variant, sample), own in trials.groupby(["variant", "sample"], sort=False):
+        status = dict(zip(own["seed"].astype(int), own["status"].astype(str), strict=True))
+        rows.append(PlanRow(str(variant), int(str(sample)), tuple(status.get(seed, "") for seed in seeds)))
+    return seeds, rows
+
+
+def twins(results: Results) -> list[tuple[str, ...]]:
+    """Keys of trials with the same numbers in every epoch although their settings differ: a setting may not reach the training."""
+    epochs = results.epochs
+    if epochs.empty:
+        return []
+    numbers = epochs[["key", "epoch", "train_loss", "validation_loss", "validation_accuracy"]].drop_duplicates(["key", "epoch"])
+    hashed = pd.util.hash_pandas_object(numbers.drop(columns="key"), index=False)
+    of_trial = hashed.groupby(numbers["key"]).agg(tuple)
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for key, series in of_trial.items():
+        groups.setdefault(series, []).append(str(key))
+    return [tuple(keys) for keys in groups.values() if len(keys) > 1]

@@ -1,0 +1,96 @@
+"""The report's figures: a call for each, and the files that they become."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from matplotlib.figure import Figure
+
+from ferray.analysis.ablation import ablation_info, draw_ablation
+from ferray.analysis.confusion import confusion_info, draw_confusion, draw_pairs, pairs_info
+from ferray.analysis.curves import curves_info, draw_curves
+from ferray.analysis.examples import draw_examples, examples_info
+from ferray.analysis.models import draw_models, models_info
+from ferray.analysis.results import Results
+from ferray.analysis.search import draw_search, search_info
+from ferray.analysis.style import styled
+from ferray.errors import LedgerError
+
+DOTS_PER_INCH = 200
+
+Info = TypeVar("Info")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure by name, drawn and encoded."""
+
+    name: str
+    png: bytes
+    pdf: bytes
+
+    def save(self, folder: Path) -> None:
+        """Writes ``<name>.png`` and ``<name>.pdf``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{self.name}.png").write_bytes(self.png)
+        (folder / f"{self.name}.pdf").write_bytes(self.pdf)
+
+
+def render(name: str, draw: Callable[[], Figure]) -> Drawing:
+    """Draws in the report's style and encodes; the same numbers give the same bytes."""
+    with styled():
+        figure = draw()
+        png, pdf = io.BytesIO(), io.BytesIO()
+        figure.savefig(png, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+        figure.savefig(pdf, format="pdf", dpi=DOTS_PER_INCH, metadata={"CreationDate": None, "Producer": None, "Creator": None})
+    return Drawing(name, png.getvalue(), pdf.getvalue())
+
+
+def models_figure(results: Results) -> Figure:
+    """The accuracy of every variant with intervals over seeds, and published numbers as hollow marks."""
+    return _styled(lambda: draw_models(models_info(results)))
+
+
+def curves_figure(results: Results) -> Figure:
+    """Accuracy and loss against epoch, training and validation, for every variant."""
+    return _styled(lambda: draw_curves(curves_info(results)))
+
+
+def ablation_figure(results: Results) -> Figure:
+    """Differences to the baseline with paired intervals over seeds."""
+    return _styled(lambda: draw_ablation(ablation_info(results)))
+
+
+def confusion_figure(results: Results, variant: str | None = None) -> Figure:
+    """The confusion matrix of a variant (the best on validation), as counts and in percent. Raises LedgerError without predictions."""
+    return _styled(lambda: draw_confusion(_there(confusion_info(results, variant))))
+
+
+def pairs_figure(results: Results, variant: str | None = None) -> Figure:
+    """The most confused pairs of classes with intervals over images. Raises LedgerError without predictions."""
+    return _styled(lambda: draw_pairs(pairs_info(_there(confusion_info(results, variant)))))
+
+
+def examples_figure(results: Results, variant: str | None = None) -> Figure:
+    """Images of the most confused pairs. Raises LedgerError without predictions or images."""
+    return _styled(lambda: draw_examples(_there(examples_info(results, pairs_info(_there(confusion_info(results, variant)))))))
+
+
+def search_figure(results: Results) -> Figure:
+    """Validation accuracy against each numeric searched field. Raises LedgerError where the study does not search."""
+    return _styled(lambda: draw_search(_there(search_info(results))))
+
+
+def _styled(draw: Callable[[], Figure]) -> Figure:
+    with styled():
+        return draw()
+
+
+def _there(info: Info | None) -> Info:
+    if info is None:
+        raise LedgerError("the ledger does not hold what this figure shows: predictions and images of a finished trial, or a search")
+    return info

@@ -1,0 +1,125 @@
+"""The accuracy of every variant, with its intervals, beside numbers from the literature."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ferray.analysis.results import SPLITS, Results
+from ferray.analysis.selection import finished_of, speaking_trials
+from ferray.analysis.statistics import Estimate, mean_interval, wilson
+from ferray.analysis.style import BLUE, GREY, INK, ORANGE, hide_y_marks, new_figure, note_synthetic, shortened
+from ferray.analysis.wording import split_label
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """One variant over its seeds. Accuracies and macro-F1 are in percent and by split; ``statuses`` counts its planned trials."""
+
+    variant: str
+    network: str
+    removed: tuple[str, ...]
+    parameters: float  # trainable; NaN while no trial has said
+    planned: int
+    statuses: Mapping[str, int]
+    accuracy: Mapping[str, Estimate]
+    image_accuracy: Mapping[str, Estimate]  # Wilson's interval of the mean accuracy, over the split's images
+    macro_f1: Mapping[str, Estimate]
+    seeds: tuple[int, ...]  # of the finished trials
+    values: Mapping[str, tuple[float, ...]]  # the accuracy of each of these seeds
+    published: Mapping[str, float | None]
+    minutes: Estimate  # per trial
+
+    @property
+    def finished(self) -> int:
+        """How many seeds stand behind the numbers."""
+        return self.statuses.get("finished", 0)
+
+
+@dataclass(frozen=True)
+class ModelsInfo:
+    """All variants in the study's order, and what the figure says about the data."""
+
+    models: tuple[ModelSummary, ...]
+    labels: Mapping[str, str]
+    images: Mapping[str, int]
+    synthetic: bool
+
+
+def models_info(results: Results) -> ModelsInfo:
+    """Mean accuracy at the selected epoch over the finished seeds of each variant, with t intervals over seeds."""
+    trials = speaking_trials(results)
+    images = {split: results.images_in(split) for split in SPLITS}
+    models = []
+    for variant in results.variants.values():
+        own = trials[trials["variant"] == variant.name]
+        finished = finished_of(trials, variant.name)
+        accuracy = {split: mean_interval(finished[f"{split}_accuracy"].to_numpy(float)).scaled(100) for split in SPLITS}
+        known = own["parameters"].dropna()
+        published = {split: results.published(variant.name, split) for split in SPLITS}
+        models.append(
+            ModelSummary(
+                variant=variant.name,
+                network=_network(variant.config),
+                removed=variant.removed,
+                parameters=float(known.iloc[0]) if len(known) else math.nan,
+                planned=len(own),
+                statuses={str(status): int(number) for status, number in own["status"].value_counts().items()},
+                accuracy=accuracy,
+                image_accuracy={split: _over_images(accuracy[split], images[split]) for split in SPLITS},
+                macro_f1={split: mean_interval(finished[f"{split}_macro_f1"].to_numpy(float)).scaled(100) for split in SPLITS},
+                seeds=tuple(int(seed) for seed in finished.index),
+                values={split: tuple(100 * finished[f"{split}_accuracy"].to_numpy(float)) for split in SPLITS},
+                published={split: None if value is None else 100 * value for split, value in published.items()},
+                minutes=mean_interval(finished["seconds"].to_numpy(float) / 60),
+            )
+        )
+    labels = {split: split_label(str(results.data["name"]), split) for split in SPLITS}
+    return ModelsInfo(tuple(models), labels, images, results.synthetic)
+
+
+def draw_models(info: ModelsInfo) -> Figure:
+    """A dot plot: one panel per split, one line per variant; small dots are seeds, the large one their mean, rings are published."""
+    names = [shortened(model.variant) for model in info.models]
+    lines = sum(0.34 + 0.13 * name.count("\n") for name in names)
+    figure = new_figure(1.0 + lines)
+    panels = figure.subplots(1, 2, sharey=True, sharex=True)
+    for split, axes, colour in zip(SPLITS, panels, (ORANGE, BLUE), strict=True):
+        axes.set_title(f"{info.labels[split]}, {info.images[split]:,} images")
+        axes.grid(axis="x")
+        for place, model in enumerate(info.models):
+            estimate, published = model.accuracy[split], model.published[split]
+            if estimate.has_interval:
+                values = model.values[split]
+                axes.plot(values, [place + 0.22] * len(values), "o", color=colour, alpha=0.45, markersize=3, mew=0)
+                axes.plot([estimate.low, estimate.high], [place, place], color=colour, linewidth=1.4)
+            if estimate.n:
+                axes.plot([estimate.mean], [place], "o", color=colour, markersize=5.5)
+            else:
+                axes.text(0.02, place, "no finished trial", transform=axes.get_yaxis_transform(), color=GREY, va="center", fontsize=7)
+            if published is not None:
+                axes.plot([published], [place], "D", markerfacecolor="none", markeredgecolor=INK, markersize=5, markeredgewidth=0.9)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.set_xlabel("accuracy (%)")
+        hide_y_marks(axes)
+    panels[0].set_yticks(range(len(names)), [f"{name} (n={model.finished})" for name, model in zip(names, info.models, strict=True)])
+    panels[0].set_ylim(len(names) - 0.4, -0.6)
+    if any(value is not None for model in info.models for value in model.published.values()):
+        ring = panels[1].plot([], [], "D", markerfacecolor="none", markeredgecolor=INK, markersize=5, markeredgewidth=0.9)
+        figure.legend(ring, ["published"], loc="outside lower right")
+    note_synthetic(figure, info.synthetic)
+    return figure
+
+
+def _network(config: Mapping[str, object]) -> str:
+    width = config.get("width", 1.0)
+    name = str(config.get("model", "")).upper()
+    return name if width == 1.0 else f"{name}, width {width:g}"
+
+
+def _over_images(accuracy: Estimate, images: int) -> Estimate:
+    return wilson(accuracy.mean / 100 * images, images).scaled(100) if accuracy.n else wilson(0, 0)

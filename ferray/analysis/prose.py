@@ -1,0 +1,199 @@
+"""The report's sentences, made from its numbers."""
+
+from __future__ import annotations
+
+from ferray.analysis.ablation import AblationInfo, Removal
+from ferray.analysis.confusion import ConfusionInfo, PairsInfo
+from ferray.analysis.curves import RISE, CurvesInfo, Process
+from ferray.analysis.models import ModelsInfo, ModelSummary
+from ferray.analysis.results import Results
+from ferray.analysis.search import SearchInfo
+from ferray.analysis.statistics import paired_difference
+from ferray.analysis.wording import count, factor_label, interval, listed, measured, plain, plural, setting, signed
+
+
+def summary(models: ModelsInfo, ablation: AblationInfo, pairs: PairsInfo | None) -> list[str]:
+    """What a reader in a hurry should know: the networks' test accuracy, the removals, the most confused pair."""
+    finished = [model for model in models.models if model.finished]
+    if not finished:
+        return ["No trial has finished yet, so there is nothing to compare."]
+    free = [model for model in finished if not model.removed]
+    sentences = []
+    if free:
+        parts = [f"{model.variant} reaches {measured(model.accuracy['test'])}" for model in free]
+        sentences.append(f"On the {models.labels['test']}, {listed(parts)}.")
+    effects = [_effect(removal) for removal in ablation.removals if removal.difference["test"].n]
+    if effects:
+        sentences.append(f"Compared with {ablation.baseline} on the {ablation.labels['test']}: {'; '.join(effects)}.")
+    if pairs and pairs.pairs:
+        first = pairs.pairs[0]
+        sure = f"95 % interval {interval(first.share)}, n = {first.share.n}, {plural(pairs.seeds, 'seed')}"
+        where = f"in {plain(first.share.mean)} % of its images ({sure})"
+        sentences.append(f"The most frequent confusion of {pairs.variant} is {first.true} taken for {first.predicted}, {where}.")
+    return sentences
+
+
+def model_sentences(models: ModelsInfo) -> list[str]:
+    """Sizes, the difference between networks, what the images alone leave open, and how near published numbers are."""
+    by_name = [model for model in models.models if not model.removed and model.finished]
+    if not by_name:
+        return ["No trial of a complete network has finished yet."]
+    first = by_name[0]
+    sentences = [_comparison(first, other, models) for other in by_name[1:]]
+    over_images = first.image_accuracy["test"]
+    sentences.append(
+        f"The intervals above are over seeds. The {models.images['test']:,} images of the {models.labels['test']} leave an uncertainty of "
+        f"their own: for {first.variant}, Wilson's 95 % interval over images is {interval(over_images)} %."
+    )
+    for model in models.models:
+        published, own = model.published["test"], model.accuracy["test"]
+        if published is not None and model.finished:
+            lies = "" if not own.has_interval else f", which lies {_place(published, own.low, own.high)} our interval over seeds"
+            gap = signed(own.mean - published)
+            sentences.append(f"The published accuracy of {model.variant} is {plain(published)} %{lies}; ours differs by {gap} points.")
+    return sentences
+
+
+def _place(value: float, low: float, high: float) -> str:
+    return "below" if value < low else "above" if value > high else "inside"
+
+
+def _comparison(first: ModelSummary, other: ModelSummary, models: ModelsInfo) -> str:
+    shared = [seed for seed in other.seeds if seed in first.seeds]
+    own, reference = (dict(zip(model.seeds, model.values["test"], strict=True)) for model in (other, first))
+    difference = paired_difference([own[seed] for seed in shared], [reference[seed] for seed in shared])
+    sizes = [f"{model.variant} ({count(model.parameters)} parameters)" for model in (other, first)]
+    if not difference.n:
+        return f"No seed of both {sizes[0]} and {sizes[1]} has finished."
+    word = "above" if difference.mean > 0 else "below"
+    sure = "one seed, so no interval"
+    if difference.has_interval:
+        sure = f"paired difference, 95 % interval {interval(difference, sign=True)}, {difference.n} seeds"
+    gap = plain(abs(difference.mean))
+    return f"The accuracy of {sizes[0]} lies {gap} points {word} that of {sizes[1]} on the {models.labels['test']} ({sure})."
+
+
+def process_sentences(curves: CurvesInfo) -> list[str]:
+    """For each variant: the gap between training and validation, and in how many seeds the validation loss turns up."""
+    sentences = [_process(one, curves.labels["validation"]) for one in curves.processes]
+    unfinished = [name for name in curves.variants if name not in {one.variant for one in curves.processes}]
+    if unfinished:
+        sentences.append(f"No trial of {listed(unfinished)} has finished; its curves show what was recorded so far.")
+    return sentences
+
+
+def loss_definition(curves: CurvesInfo) -> str:
+    """What counts as a loss that turns up, or that there are no curves yet."""
+    if not curves.variants:
+        return "No epoch has been recorded yet."
+    return (
+        "The validation loss counts as turned up where its mean over the last tenth of the epochs lies more than "
+        f"{100 * RISE:.0f} % above its minimum."
+    )
+
+
+def _process(one: Process, label: str) -> str:
+    where = "above" if one.gap >= 0 else "below"
+    gap = f"training accuracy ends at {plain(one.train_accuracy)} %, {plain(abs(one.gap))} points {where} the {label}"
+    rise = f"the loss on the {label} turns up in {one.rising} of {plural(one.seeds, 'seed')}"
+    lowest = f"it is lowest at epoch {plain(one.lowest_loss_epoch, 0)} of {one.epochs}" + (" on average" if one.seeds > 1 else "")
+    return f"{one.variant}: {gap}; {rise}; {lowest}."
+
+
+def ablation_sentences(ablation: AblationInfo) -> list[str]:
+    """What each removal changes; nothing where the study removes nothing."""
+    sentences = []
+    for removal in ablation.removals:
+        estimate = removal.difference["test"]
+        lost = listed([f"{number} {word}" for number, word in ((removal.diverged, "diverged"), (removal.failed, "failed")) if number])
+        ended = f" Of its {plural(removal.planned, 'trial')}, {lost}: missing here, not averaged away." if lost else ""
+        if not estimate.n:
+            sentences.append(f"{removal.variant}: no seed was finished both with and without {_factors(removal)}.{ended}")
+            continue
+        sentences.append(f"{_effect(removal)[0].upper()}{_effect(removal)[1:]} on the {ablation.labels['test']}{_reading(removal)}.{ended}")
+    return sentences
+
+
+def path_sentences(ablation: AblationInfo) -> list[str]:
+    """What a path of removals can and cannot say, or that the study removes nothing."""
+    if not ablation.removals:
+        return ["The study removes nothing, so there is no ablation."]
+    sentences = []
+    if len(ablation.removals) > 1:
+        sentences.append(
+            "The removals form a path: each variant takes away one thing more than the one before it. What a single step costs therefore "
+            "depends on the order of the path, and factors may interact; another order can give other steps, while the ends of the path "
+            "stay the same."
+        )
+    return sentences
+
+
+def _effect(removal: Removal) -> str:
+    estimate = removal.difference["test"]
+    numbers = f"by {signed(estimate.mean)} points"
+    sure = "one seed, so no interval"
+    if estimate.has_interval:
+        sure = f"95 % interval {interval(estimate, sign=True)}, {estimate.n} paired seeds"
+    return f"removing {_factors(removal)} changes accuracy {numbers} ({sure})"
+
+
+def _factors(removal: Removal) -> str:
+    return listed([factor_label(name) for name in removal.removed])
+
+
+def _reading(removal: Removal) -> str:
+    estimate = removal.difference["test"]
+    if not estimate.has_interval:
+        return ""
+    if estimate.excludes_zero:
+        return ", an interval that excludes zero"
+    return ", an interval that contains zero: these seeds leave the sign of the effect open"
+
+
+def confusion_sentences(confusion: ConfusionInfo, pairs: PairsInfo, top: int = 5) -> list[str]:
+    """Which network the matrix is of and why, the pairs in words, and the class that is least often given by mistake."""
+    seeds = plural(len(confusion.seeds), "seed")
+    sentences = [f"The matrix is that of {confusion.variant}, the variant of highest validation accuracy, summed over {seeds}."]
+    if not pairs.pairs:
+        return [*sentences, f"It confused no image of the {confusion.label}."]
+    named = [
+        f"{pair.true} for {pair.predicted} ({plain(pair.share.mean)} %, {interval(pair.share)}, n = {pair.share.n})"
+        for pair in pairs.pairs[:top]
+    ]
+    sentences.append(f"Most often it takes {listed(named)}; shares are of the true class, with Wilson's 95 % interval over its images.")
+    shares = confusion.shares
+    present = [place for place, name in enumerate(confusion.classes) if confusion.images[name]]
+    recall = sorted(present, key=lambda place: shares[place, place])
+    worst, best = recall[0], recall[-1]
+    sentences.append(
+        f"It recognizes {confusion.classes[best]} best ({plain(shares[best, best])} % of n = {confusion.images[confusion.classes[best]]}) "
+        f"and {confusion.classes[worst]} worst ({plain(shares[worst, worst])} % of n = {confusion.images[confusion.classes[worst]]})."
+    )
+    return sentences
+
+
+def search_sentences(search: SearchInfo) -> list[str]:
+    """How much was tried, and what was chosen by what."""
+    chosen = [one for one in search.samples if one.chosen and one.validation.n]
+    variants = len({one.variant for one in search.samples})
+    tried = f"The search tried {plural(len(search.samples), 'sample')} of {listed(search.fields)} over {plural(variants, 'variant')}."
+    speaks = f"For each variant, the sample of highest mean accuracy on the {search.label} speaks for it everywhere else in this report."
+    sentences = [tried, speaks]
+    if chosen:
+        best = chosen[0]
+        values = listed([f"{name} = {setting(value)}" for name, value in best.values.items()])
+        reached = f"{measured(best.validation)} on the {search.label}"
+        sentences.append(f"The best is sample {best.sample} of {best.variant} with {values}: {reached}.")
+    return sentences
+
+
+def protocol_sentences(results: Results, labels: dict[str, str]) -> list[str]:
+    """What was selected on what, and what the numbers therefore mean."""
+    validation, test = labels["validation"], labels["test"]
+    return [
+        f"The epoch of each trial is the one of highest accuracy on the {validation}, the first among equals. Accuracies on the "
+        f"{validation} are therefore optimistic: a maximum over noisy epochs is biased upward.",
+        f"The {test} was recorded after every epoch and is used by nothing that selects an epoch, a setting or a variant.",
+        "Every variant was trained with the same seeds, so that differences are paired by seed.",
+        "Failed and diverged trials are missing data with a cause: they enter no mean, and are listed below.",
+    ]

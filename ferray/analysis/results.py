@@ -1,0 +1,315 @@
+"""What a ledger holds about a study, as data frames; a picture of the moment of loading."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ferray.config import flatten, merge
+from ferray.errors import LedgerError
+from ferray.ledger import Ledger
+
+SPLITS = ("validation", "test")
+METRICS = tuple(f"{split}_{metric}" for split in ("train", *SPLITS) for metric in ("loss", "accuracy", "macro_f1"))
+
+Which = Literal["selected", "last"]
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Something in the ledger that cannot be read, and why."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A named set of overrides; ``removed`` lists the factors that a removal takes away and is empty for a free variant."""
+
+    name: str
+    overrides: Mapping[str, Any]
+    removed: tuple[str, ...]
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """One trial as it lies on disk."""
+
+    key: str
+    status: str
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
+    epochs: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Results:
+    """The trials of one study, or of a whole ledger when ``study`` is None. Made by ``Results.load``."""
+
+    ledger: Ledger
+    study: Mapping[str, Any] | None
+    damaged: list[Damage]
+    _plan: tuple[Mapping[str, Any], ...] = field(repr=False)
+    _reads: Mapping[str, _Read] = field(repr=False)
+    _arrays: dict[str, dict[str, NDArray[Any]] | None] = field(repr=False, compare=False, default_factory=dict)
+
+    @classmethod
+    def load(cls, storage: str | os.PathLike[str] | Ledger, study: str | None = None) -> Results:
+        """Reads all that the ledger holds about a study, or about every trial in it without one.
+
+        Works while the study runs (unfinished trials have the epochs so far), and on a copied folder. What cannot be read is listed
+        in ``damaged`` and appears as a row of status ``damaged``. Raises LedgerError where there is no such storage or study.
+        """
+        ledger = storage if isinstance(storage, Ledger) else Ledger(storage)
+        if not ledger.path.exists():
+            raise LedgerError(f"no storage folder {ledger.path}; trials are kept there once a study has run")
+        damaged: list[Damage] = []
+        document = None
+        plan: list[Mapping[str, Any]] = []
+        if study is not None:
+            document = ledger.study(study)
+            plan = [{**entry, "study": study} for entry in document["plan"]]
+        else:
+            begun = ledger.keys()
+            owned: dict[str, Mapping[str, Any]] = {}
+            for name in ledger.studies():
+                try:
+                    for entry in ledger.study(name)["plan"]:
+                        owned.setdefault(entry["key"], {**entry, "study": name})
+                except (LedgerError, KeyError) as error:
+                    damaged.append(Damage(f"study {name}", _reason(error)))
+            plan = [owned.get(key, {"key": key}) for key in begun]
+        reads = {key: _read(ledger, key, damaged) for key in dict.fromkeys(entry["key"] for entry in plan)}
+        return cls(ledger, document, damaged, tuple(plan), reads)
+
+    # What the study says
+
+    @property
+    def _document(self) -> Mapping[str, Any]:
+        if self.study is None:
+            raise LedgerError(f"this needs one study, not all trials of {self.ledger.path}; load it with Results.load(storage, study)")
+        return self.study
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return str(self._document["name"])
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """Name, classes, counts and shape of the study's data."""
+        data: Mapping[str, Any] = self._document["data"]
+        return data
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes in the order of their labels."""
+        return tuple(self.data["classes"])
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the data are made up, which everything printed from them must say."""
+        return bool(self.data["synthetic"])
+
+    @property
+    def plan(self) -> tuple[Mapping[str, Any], ...]:
+        """The planned trials: key, variant, sample, seed and the search values of the sample."""
+        return self._plan
+
+    @property
+    def baseline(self) -> str:
+        """The variant that others are compared with."""
+        return str(self._document["baseline"])
+
+    @cached_property
+    def variants(self) -> dict[str, Variant]:
+        """The study's variants by name, the baseline first and removals in the order of their path."""
+        return {
+            name: Variant(name, given["overrides"], tuple(given["removed"]), given["config"])
+            for name, given in self._document["variants"].items()
+        }
+
+    def published(self, variant: str, split: str) -> float | None:
+        """An accuracy (0..1) from the literature to print beside ours, where the study gives one."""
+        value = (self._document.get("published") or {}).get(variant, {}).get(split)
+        return None if value is None else float(value)
+
+    def images_in(self, split: str) -> int:
+        """How many images a split holds."""
+        return int(sum(self.data["counts"][split].values()))
+
+    # Frames
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One row per planned trial.
+
+        key, study, variant, sample, seed, status, selected_epoch, epochs, parameters, seconds, attempts; the metrics of the selected
+        epoch (``validation_accuracy``, ``test_loss``, ...) and of the last one (``last_validation_accuracy``, ...); the settings as
+        ``config.*``; the error's text. Planned trials that have not begun have status ``missing``.
+        """
+        frame = pd.DataFrame([self._row(entry) for entry in self._plan])
+        names = ["key", "study", "variant", "sample", "seed", "status", "selected_epoch", "epochs", "parameters", "seconds", "attempts"]
+        names += [*METRICS, *(f"last_{name}" for name in METRICS)]
+        settings = [name for name in frame.columns if name.startswith("config.")]
+        return frame.reindex(columns=[*names, *settings, "error"])
+
+    @cached_property
+    def epochs(self) -> pd.DataFrame:
+        """One row per trial and epoch: key, variant, sample, seed, status, then what the epoch recorded; NaN for what was not finite."""
+        rows = []
+        for entry in self._plan:
+            read = self._reads[entry["key"]]
+            own = {**_names(entry, read), "status": read.status}
+            rows += [{**own, **row} for row in read.epochs]
+        frame = pd.DataFrame(rows, columns=None if rows else ["key", "variant", "sample", "seed", "status", "epoch", *METRICS])
+        return frame.astype({name: float for name in frame.columns if name in METRICS})
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """One row per trial, split and image at the selected epoch; see ``prediction_frame``."""
+        return self.prediction_frame()
+
+    def prediction_frame(self, which: Which = "selected", keys: Iterable[str] | None = None) -> pd.DataFrame:
+        """One row per trial, split and image: key, variant, sample, seed, split, image, label, predicted, one probability per class.
+
+        ``which`` is the selected or the last epoch, ``keys`` limits the trials. The columns of probabilities carry the classes' names.
+        """
+        wanted = None if keys is None else set(keys)
+        parts = []
+        for entry in self._plan:
+            if wanted is not None and entry["key"] not in wanted:
+                continue
+            classes = self.classes_of(entry["key"])
+            for split in SPLITS:
+                probabilities = self.probabilities(entry["key"], split, which)
+                labels = self.labels_of(entry["key"], split)
+                if probabilities is None or labels is None:
+                    continue
+                part = pd.DataFrame(probabilities, columns=list(classes))
+                part.insert(0, "predicted", [classes[index] for index in probabilities.argmax(axis=1)])
+                part.insert(0, "label", [classes[index] for index in labels])
+                part.insert(0, "image", np.arange(labels.size))
+                for name, value in reversed([*_names(entry, self._reads[entry["key"]]).items(), ("split", split)]):
+                    part.insert(0, name, value)
+                parts.append(part)
+        if not parts:
+            return pd.DataFrame(columns=["key", "variant", "sample", "seed", "split", "image", "label", "predicted"])
+        frame = pd.concat(parts, ignore_index=True)
+        return frame.astype(dict.fromkeys(("key", "variant", "split", "label", "predicted"), "category"))
+
+    # Arrays
+
+    def probabilities(self, key: str, split: str, which: Which = "selected") -> NDArray[np.float32] | None:
+        """Class probabilities [images, classes] of one trial, or None where it left none; each file is read once."""
+        if key not in self._arrays:
+            self._arrays[key] = self._try(key, lambda: self.ledger.predictions(key))
+        arrays = self._arrays[key]
+        return None if arrays is None else arrays.get(f"{split}_{which}")
+
+    def labels(self, split: str) -> NDArray[np.int64] | None:
+        """The true class of each image of the study's data, or None where the ledger does not hold it."""
+        return self._evaluation(self.data["fingerprint"], f"{split}_labels")
+
+    def images(self, split: str) -> NDArray[np.uint8] | None:
+        """The images [n, channels, height, width] of the study's data, or None where the ledger does not hold them."""
+        return self._evaluation(self.data["fingerprint"], f"{split}_images")
+
+    def labels_of(self, key: str, split: str) -> NDArray[np.int64] | None:
+        """The true class of each image of a trial's own data."""
+        return self._evaluation(self._reads[key].identity.get("data", ""), f"{split}_labels")
+
+    def classes_of(self, key: str) -> tuple[str, ...]:
+        """The classes of a trial's own data."""
+        if self.study is not None:
+            return self.classes
+        fingerprint = self._reads[key].identity.get("data", "")
+        data = self._try(f"data {fingerprint}", lambda: self.ledger.data(fingerprint))
+        return () if data is None else tuple(data["classes"])
+
+    def record(self, key: str) -> Mapping[str, Any]:
+        """How a trial ended, with environment and error; empty while it has not."""
+        return self._reads[key].record
+
+    def _evaluation(self, fingerprint: str, name: str) -> NDArray[Any] | None:
+        place = f"data {fingerprint}"
+        if place not in self._arrays:
+            self._arrays[place] = self._try(place, lambda: self.ledger.evaluation(fingerprint))
+        arrays = self._arrays[place]
+        return None if arrays is None else arrays.get(name)
+
+    def _try(self, key: str, read: Callable[[], Any]) -> Any:
+        try:
+            return read()
+        except (LedgerError, FileNotFoundError) as error:
+            damage = Damage(key, _reason(error))
+            if damage not in self.damaged:
+                self.damaged.append(damage)
+            return None
+
+    def _row(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        read = self._reads[entry["key"]]
+        row = {**_names(entry, read), "study": entry.get("study"), "status": read.status}
+        for name in ("selected_epoch", "parameters", "seconds", "attempts"):
+            row[name] = _number(read.record.get(name))
+        row["epochs"] = len(read.epochs)
+        if read.epochs:
+            row |= {f"last_{name}": _number(read.epochs[-1].get(name)) for name in METRICS}
+            at = next((one for one in read.epochs if one["epoch"] == read.record.get("selected_epoch")), {})
+            row |= {name: _number(at.get(name)) for name in METRICS}
+        row |= {f"config.{name}": value for name, value in flatten(self._config(entry, read)).items()}
+        error = read.record.get("error")
+        row["error"] = f"{error['type']}: {error['message']}" if error else None
+        return row
+
+    def _config(self, entry: Mapping[str, Any], read: _Read) -> dict[str, Any]:
+        """The settings of a trial: its own, or what the study plans where it has not begun."""
+        if read.identity:
+            return dict(read.identity["config"])
+        if self.study is None or entry["variant"] not in self.variants:
+            return {}
+        return merge(dict(self.variants[entry["variant"]].config), {**entry["overrides"], "seed": entry["seed"]})
+
+
+def _read(ledger: Ledger, key: str, damaged: list[Damage]) -> _Read:
+    """Reads one trial; each of its files once. Whatever is wrong with it is noted and goes no further."""
+    try:
+        status = ledger.status(key)
+        if status == "missing":
+            return _Read(key, status)
+        if status == "damaged":
+            ledger.record(key)  # says what is wrong
+        if status != "damaged" and not ledger.identity_file(key).exists():
+            return _Read(key, status)  # its folder was made a moment ago
+        identity = ledger.trial(key)
+        epochs = ledger.epochs(key)
+        record = ledger.record(key) or {}
+        if record and record["epochs"] != len(epochs):
+            raise LedgerError(f"the record counts {record['epochs']} epochs, the file of epochs holds {len(epochs)}")
+        return _Read(key, status, identity, record, tuple(epochs))
+    except (LedgerError, OSError, KeyError, TypeError, AttributeError) as error:
+        damaged.append(Damage(key, _reason(error)))
+        return _Read(key, "damaged")
+
+
+def _names(entry: Mapping[str, Any], read: _Read) -> dict[str, Any]:
+    """What tells a trial apart; the seed of a trial that no study plans is in its config."""
+    seed = entry.get("seed", read.identity.get("config", {}).get("seed"))
+    return {"key": entry["key"], "variant": entry.get("variant"), "sample": entry.get("sample", 0), "seed": seed}
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)

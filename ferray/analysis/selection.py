@@ -1,0 +1,58 @@
+"""Which trials speak for a variant: all seeds of it, and of the sample that validation chose where the study searches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from ferray.analysis.results import Results
+
+
+def chosen_samples(results: Results) -> dict[str, int]:
+    """The sample of each variant with the highest mean validation accuracy, among those with the most finished seeds.
+
+    Without a search every variant has one sample. The test split takes no part in the choice.
+    """
+    chosen: dict[str, int] = {}
+    finished = results.trials[results.trials["status"] == "finished"]
+    scores = finished.groupby(["variant", "sample"])["validation_accuracy"].agg(["size", "mean"]).reset_index()
+    ranked = scores.sort_values(["size", "mean", "sample"], ascending=[False, False, True])
+    for variant, sample in ranked.drop_duplicates("variant")[["variant", "sample"]].itertuples(index=False):
+        chosen[str(variant)] = int(sample)
+    for variant in results.variants:
+        if variant not in chosen:
+            own = results.trials.loc[results.trials["variant"] == variant, "sample"]
+            chosen[variant] = int(own.min()) if len(own) else 0
+    return chosen
+
+
+def speaking_trials(results: Results) -> pd.DataFrame:
+    """The rows of ``results.trials`` at each variant's chosen sample, whatever their status."""
+    trials = results.trials
+    chosen = trials["variant"].map(chosen_samples(results))
+    return trials[trials["sample"] == chosen]
+
+
+def finished_of(trials: pd.DataFrame, variant: str) -> pd.DataFrame:
+    """The finished trials of a variant, one row per seed, indexed by seed."""
+    own = trials[(trials["variant"] == variant) & (trials["status"] == "finished")]
+    return own.drop_duplicates("seed").set_index("seed").sort_index()
+
+
+def best_variant(results: Results) -> str | None:
+    """The variant of highest mean validation accuracy with a finished trial that left predictions; None where there is none."""
+    finished = speaking_trials(results)
+    finished = finished[finished["status"] == "finished"]
+    if finished.empty:
+        return None
+    means: Any = finished.groupby("variant")["validation_accuracy"].mean()
+    return str(means.idxmax())
+
+
+def searched_fields(results: Results) -> list[str]:
+    """The dotted names of the settings that the plan's samples vary."""
+    names: dict[str, None] = {}
+    for entry in results.plan:
+        names.update(dict.fromkeys(entry["overrides"]))
+    return list(names)

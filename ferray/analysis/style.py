@@ -1,0 +1,95 @@
+"""How every figure looks: sizes in inches for a text width of 160 mm, colours that colour-blind readers can tell apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+WIDTH = 6.3  # inches: the text of an A4 page
+
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#D55E00", "#009E73", "#CC3311"  # the first three of Okabe and Ito (2008)
+INK, GREY, PALE = "#222222", "#767676", "#D9D9D9"
+
+STYLE: Any = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that figures look alike everywhere
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "text.color": INK,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 7.5,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "pdf.fonttype": 42,  # text in the PDF stays text
+}
+
+SYNTHETIC_NOTE = "synthetic data"
+
+
+def styled() -> Any:
+    """A context in which figures are drawn and saved, leaving the caller's own settings as they were."""
+    return rc_context(STYLE)
+
+
+def new_figure(height: float, width: float = WIDTH) -> Figure:
+    """An empty figure of the report, without pyplot's global state."""
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.07))
+
+
+def note_synthetic(figure: Figure, synthetic: bool) -> None:
+    """Writes ``synthetic data`` above a figure whose data are made up, where no panel can cover it."""
+    if synthetic:
+        figure.suptitle(SYNTHETIC_NOTE, x=0.995, ha="right", fontsize=7.5, color=RED, style="italic")
+
+
+def hide_y_marks(axes: Axes) -> None:
+    """Leaves the names of a categorical vertical axis without line and ticks."""
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+
+
+def shortened(name: str, length: int = 28) -> str:
+    """A long name on two or more lines, broken at spaces, underscores, plus signs or hyphens where there are any."""
+    lines = [""]
+    for part in _parts(name):
+        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > length:
+            lines.append("")
+        while len(part) > length:
+            lines[-1] += part[:length]
+            lines.append("")
+            part = part[length:]
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines if line)
+
+
+def _parts(name: str) -> list[str]:
+    parts = [""]
+    for letter in name:
+        parts[-1] += letter
+        if letter in " _+-,/":
+            parts.append("")
+    return parts

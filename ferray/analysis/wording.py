@@ -1,0 +1,94 @@
+"""How numbers, splits and lists are written, the same in sentences, tables and figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from ferray.analysis.statistics import Estimate
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def split_label(data_name: str, split: str) -> str:
+    """What a split is called in print: FER2013's validation split is its public test set, its test split the private one."""
+    if data_name == "FER2013":
+        return {"validation": "public test", "test": "private test"}.get(split, split)
+    return split
+
+
+def factor_label(name: str) -> str:
+    """What a factor is called in print."""
+    return name.replace("_", " ")
+
+
+def moment(iso: str) -> str:
+    """A time in ISO 8601 as ``2026-11-20 10:00 UTC``; whatever else it is, unchanged."""
+    try:
+        time = datetime.fromisoformat(iso)
+    except ValueError:
+        return iso
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if time.tzinfo else iso
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """A number with its sign, also where it is positive."""
+    if not math.isfinite(value):
+        return "n/a"
+    text = f"{abs(value):.{digits}f}"
+    if float(text) == 0:
+        return text
+    return f"{MINUS if value < 0 else '+'}{text}"
+
+
+def plain(value: float, digits: int = 1) -> str:
+    """A number with a proper minus, or ``n/a``."""
+    return f"{value:.{digits}f}".replace("-", MINUS) if math.isfinite(value) else "n/a"
+
+
+def count(value: float) -> str:
+    """A whole number with its thousands apart, or ``n/a``."""
+    return f"{int(value):,}" if math.isfinite(value) else "n/a"
+
+
+def interval(estimate: Estimate, digits: int = 1, *, sign: bool = False) -> str:
+    """``56.1 to 58.5``, or that there is none."""
+    if not estimate.has_interval:
+        return "none (n = 1)" if estimate.n == 1 else "n/a"
+    write = signed if sign else plain
+    return f"{write(estimate.low, digits)} to {write(estimate.high, digits)}"
+
+
+def measured(estimate: Estimate, unit: str = " %", digits: int = 1) -> str:
+    """A mean with its interval over seeds, for a sentence; a single seed is said to have none."""
+    if estimate.n == 0:
+        return "no finished trial"
+    number = f"{plain(estimate.mean, digits)}{unit}"
+    if not estimate.has_interval:
+        return f"{number} (one seed, so no interval)"
+    return f"{number} (95 % interval {interval(estimate, digits)} over {estimate.n} seeds)"
+
+
+def plural(number: int, noun: str, nouns: str | None = None) -> str:
+    """``1 seed``, ``3 seeds``."""
+    return f"{number} {noun if number == 1 else nouns or noun + 's'}"
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """``a, b and c``."""
+    return " ".join([", ".join(words[:-1]), last, words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def probability(p: float) -> str:
+    """A p-value as usually printed."""
+    if not math.isfinite(p):
+        return "n/a"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def setting(value: object) -> str:
+    """A config value, with as many digits as a reader wants to see."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return "" if value is None else str(value)

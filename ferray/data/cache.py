@@ -1,0 +1,132 @@
+"""The cache: parsed splits as uint8 .npy files that every process of a machine maps into memory, so that there is one copy."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferray.config import digest
+from ferray.data.dataset import SPLITS, Dataset, Split, content_fingerprint
+from ferray.errors import DataError
+
+FORMAT = 1
+"""Raised whenever the files of an entry, or how a source is read, change: older entries are then not found any more."""
+
+DESCRIPTION = "data.json"
+
+
+def default_folder() -> Path:
+    """FERRAY_CACHE where it is set, else the folder ``ferray`` in the platform's folder for a user's caches."""
+    if given := os.environ.get("FERRAY_CACHE"):
+        return Path(given).expanduser()
+    if sys.platform == "win32":
+        parent = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        parent = Path.home() / "Library" / "Caches"
+    else:
+        parent = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return parent / "ferray"
+
+
+def entry_of(source: Path, cache: Path | None = None) -> Path:
+    """The folder in which a source has its entry: named after its resolved path, and after the size and time of each of its files."""
+    source = source.resolve()
+    files = _listing(source) if source.is_dir() else [_state(source.name, source.stat())]
+    return (cache or default_folder()) / "data" / digest({"format": FORMAT, "path": str(source), "files": files})[:32]
+
+
+def read(entry: Path, *, verify: bool) -> Dataset | None:
+    """The dataset of an entry, its images mapped read-only; None where there is none or it is damaged.
+
+    ``verify`` compares all pixels with the fingerprint; without it only shapes, sizes and labels are checked.
+    """
+    try:
+        description = json.loads((entry / DESCRIPTION).read_text(encoding="utf-8"))
+        splits = {name: Split(np.load(entry / f"{name}_images.npy", "r"), np.load(entry / f"{name}_labels.npy")) for name in SPLITS}
+        dataset = Dataset.build(
+            description["name"], description["classes"], splits, synthetic=description["synthetic"], fingerprint=description["fingerprint"]
+        )
+        if dataset.summary() != description:
+            return None
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return None
+    if verify and content_fingerprint(dataset.classes, splits) != dataset.fingerprint:
+        return None
+    return dataset
+
+
+def write(entry: Path, dataset: Dataset) -> None:
+    """Makes the entry, or leaves a whole one that another process made meanwhile; a damaged one is replaced.
+
+    Raises DataError where the cache cannot be written.
+    """
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f"{entry.name}-", dir=entry.parent))
+    except OSError as error:
+        raise _not_writable(entry, error) from error
+    try:
+        for name, split in dataset.splits.items():
+            np.save(aside / f"{name}_images.npy", split.images)
+            np.save(aside / f"{name}_labels.npy", split.labels)
+        (aside / DESCRIPTION).write_text(json.dumps(dataset.summary(), indent=2) + "\n", encoding="utf-8")
+        for file in aside.iterdir():
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
+        aside.chmod(0o755)  # mkdtemp makes it private; a cache may be shared
+        _put_in_place(aside, entry)
+    except OSError as error:
+        raise _not_writable(entry, error) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _put_in_place(aside: Path, entry: Path) -> None:
+    """Renames to the final name; a folder that is there already is whole and stays, or is damaged and goes."""
+    for _ in range(3):  # another process may put its own in place between any two of these steps
+        try:
+            aside.rename(entry)
+            return
+        except OSError:
+            if not entry.exists():
+                raise
+        if read(entry, verify=True):
+            return
+        discarded = Path(tempfile.mkdtemp(prefix=f"{entry.name}-", dir=entry.parent))
+        try:
+            entry.rename(discarded / "damaged")
+        except FileNotFoundError:
+            pass
+        finally:
+            shutil.rmtree(discarded, ignore_errors=True)
+
+
+def _listing(folder: Path) -> list[list[Any]]:
+    """Name, size and time of every file below a folder, sorted."""
+    files = []
+    pending = [folder]
+    while pending:
+        current = pending.pop()
+        with os.scandir(current) as found:
+            for item in found:
+                path = Path(item.path)
+                if item.is_dir():
+                    pending.append(path)
+                else:
+                    files.append(_state(path.relative_to(folder).as_posix(), item.stat()))
+    return sorted(files)
+
+
+def _state(name: str, found: os.stat_result) -> list[Any]:
+    return [name, found.st_size, found.st_mtime_ns]
+
+
+def _not_writable(entry: Path, error: OSError) -> DataError:
+    return DataError(f"{entry.parent}: the cache cannot be written ({error.strerror or error}); name another folder in FERRAY_CACHE")

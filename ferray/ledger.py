@@ -1,0 +1,223 @@
+"""The ledger: every path of a storage folder, and reading back what trials left there.
+
+    ledger.json                       the format's version
+    trials/<key>/trial.json           what the trial is: config, data fingerprint, engine version
+    trials/<key>/epochs.jsonl         one row per epoch
+    trials/<key>/predictions.npz      class probabilities of every validation and test image, at the selected and the last epoch
+    trials/<key>/record.json          how it ended, written last; a trial without it is unfinished
+    trials/<key>/checkpoint.pt        where an unfinished trial goes on
+    trials/<key>/lock                 held by the driver whose trial is writing
+    data/<fingerprint>/               classes, counts, labels and images that the report shows
+    studies/<name>/study.json         the study as it was last run, with its plan
+    reports/<name>/                   what the report writes
+    damaged/                          records that were set aside
+    tune/                             Ray Tune's own folders, with TensorBoard's files
+
+Reading never raises over one bad record: it is reported as damaged and the others are read. Writing is in ferray.writer.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferray.errors import LedgerError, nearest
+
+FORMAT = 1
+DEFAULT_STORAGE = "ferray_results"
+
+Status = Literal["finished", "diverged", "failed", "running", "interrupted", "missing", "damaged"]
+
+
+class Ledger:
+    """A storage folder: knows where everything lies and reads it. Opening one creates nothing."""
+
+    def __init__(self, path: str | os.PathLike[str] = DEFAULT_STORAGE) -> None:
+        self.path = Path(path)
+        if self.path.exists() and not self.path.is_dir():
+            raise LedgerError(f"{self.path} is a file; storage must be a folder")
+        try:
+            version = json.loads(self._format_file.read_text(encoding="utf-8"))["format"]
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LedgerError(f"{self._format_file} cannot be read: {error}") from None
+        if version != FORMAT:
+            raise LedgerError(f"{self.path} is a ledger of format {version}; this version of ferray reads format {FORMAT}")
+
+    # Where things are
+
+    @property
+    def _format_file(self) -> Path:
+        return self.path / "ledger.json"
+
+    def trial_folder(self, key: str) -> Path:
+        return self.path / "trials" / key
+
+    def identity_file(self, key: str) -> Path:
+        return self.trial_folder(key) / "trial.json"
+
+    def epochs_file(self, key: str) -> Path:
+        return self.trial_folder(key) / "epochs.jsonl"
+
+    def predictions_file(self, key: str) -> Path:
+        return self.trial_folder(key) / "predictions.npz"
+
+    def record_file(self, key: str) -> Path:
+        return self.trial_folder(key) / "record.json"
+
+    def checkpoint_file(self, key: str) -> Path:
+        return self.trial_folder(key) / "checkpoint.pt"
+
+    def lock_file(self, key: str) -> Path:
+        return self.trial_folder(key) / "lock"
+
+    def data_folder(self, fingerprint: str) -> Path:
+        return self.path / "data" / fingerprint
+
+    def study_file(self, name: str) -> Path:
+        return self.path / "studies" / name / "study.json"
+
+    def report_folder(self, name: str) -> Path:
+        return self.path / "reports" / name
+
+    @property
+    def damaged_folder(self) -> Path:
+        return self.path / "damaged"
+
+    @property
+    def tune_folder(self) -> Path:
+        return self.path / "tune"
+
+    # What trials left
+
+    def keys(self) -> list[str]:
+        """The keys of all trials that have begun, in order."""
+        return _names(self.path / "trials")
+
+    def trial(self, key: str) -> dict[str, Any]:
+        """What the trial is: its config, data fingerprint and engine version."""
+        return self._read(self.identity_file(key))
+
+    def record(self, key: str) -> dict[str, Any] | None:
+        """How the trial ended, or None while it has not. Raises LedgerError where the record is damaged."""
+        try:
+            record = self._read(self.record_file(key))
+        except FileNotFoundError:
+            return None
+        if record.get("key") != key or record.get("status") not in ("finished", "diverged", "failed"):
+            raise LedgerError(f"{self.record_file(key)} is not the record of trial {key}")
+        return record
+
+    def epochs(self, key: str) -> list[dict[str, Any]]:
+        """One row per epoch, in order; numbers that were not finite are None. An unfinished trial has the rows so far."""
+        try:
+            text = self.epochs_file(key).read_text(encoding="utf-8")
+            return [json.loads(line) for line in text.splitlines()]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError) as error:
+            raise LedgerError(f"{self.epochs_file(key)} cannot be read: {error}") from None
+
+    def predictions(self, key: str) -> dict[str, NDArray[np.float32]] | None:
+        """Class probabilities [images, classes] by split and epoch (``test_selected``), or None where none were left."""
+        return self._arrays(self.predictions_file(key)) if self.predictions_file(key).exists() else None
+
+    def status(self, key: str, *, verify: bool = False) -> Status:
+        """How far the trial is; with ``verify`` its files are held against the digests in its record."""
+        try:
+            record = self.record(key)
+        except LedgerError:
+            return "damaged"
+        if verify and self._is_damaged(key, record):
+            return "damaged"
+        if record is None:
+            if not self.trial_folder(key).exists():
+                return "missing"
+            return "running" if self._is_locked(key) else "interrupted"
+        status: Status = record["status"]
+        return status
+
+    def _is_damaged(self, key: str, record: dict[str, Any] | None) -> bool:
+        if record is not None:
+            return any(file_digest(self.trial_folder(key) / name) != expected for name, expected in record["digests"].items())
+        try:
+            self.epochs(key)
+        except LedgerError:
+            return True
+        return False
+
+    # What studies and data left
+
+    def studies(self) -> list[str]:
+        """The names of all studies that were run into this storage."""
+        return [name for name in _names(self.path / "studies") if self.study_file(name).exists()]
+
+    def study(self, name: str) -> dict[str, Any]:
+        """The study as last run: its text, settings, variants and plan. Raises LedgerError that names the studies there are."""
+        try:
+            return self._read(self.study_file(name))
+        except FileNotFoundError:
+            known = self.studies()
+            there = ", ".join(known) if known else "none"
+            raise LedgerError(f"no study {name!r} in {self.path}{nearest(name, known)} (there: {there})") from None
+
+    def data(self, fingerprint: str) -> dict[str, Any]:
+        """Name, classes, image counts and shape of a data set."""
+        return self._read(self.data_folder(fingerprint) / "data.json")
+
+    def evaluation(self, fingerprint: str) -> dict[str, NDArray[Any]]:
+        """Labels [n] and images [n, channels, height, width] of the validation and test splits."""
+        return self._arrays(self.data_folder(fingerprint) / "evaluation.npz")
+
+    def _read(self, file: Path) -> dict[str, Any]:
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError) as error:
+            raise LedgerError(f"{file} cannot be read: {error}") from None
+        if not isinstance(content, dict):
+            raise LedgerError(f"{file} does not hold a JSON object")
+        return content
+
+    @staticmethod
+    def _arrays(file: Path) -> dict[str, NDArray[Any]]:
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except Exception as error:  # noqa: BLE001 - zipfile, zlib and numpy raise many types over damaged bytes
+            raise LedgerError(f"{file} cannot be read: {error}") from None
+
+    def _is_locked(self, key: str) -> bool:
+        try:
+            with self.lock_file(key).open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+
+def file_digest(file: Path) -> str | None:
+    """SHA-256 of a file's bytes as hexadecimal digits, or None where there is no such file."""
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    except FileNotFoundError:
+        return []

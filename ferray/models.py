@@ -1,0 +1,169 @@
+"""The two networks of the reference study, the CNN and the DNN, as PyTorch modules for images of any size."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ferray.config import Config
+from ferray.seeds import derive
+
+CNN_FILTERS = (32, 64, 128)
+CNN_UNITS = (2048, 512)
+DNN_UNITS = (30, 30, 30, 30, 30)
+POOL = 4
+"""Width and stride of the max pooling of each CNN block."""
+
+
+class Dropout(nn.Module):
+    """Zeroes features with probability ``rate`` while training, from a generator of its own, and scales up the others."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+        self.generator = torch.Generator(device="cpu")
+
+    def reseed(self, seed: int, device: torch.device) -> None:
+        """Starts the module's stream of masks again, on the device that its inputs are on."""
+        if self.generator.device != device:
+            self.generator = torch.Generator(device=device)
+        self.generator.manual_seed(seed)
+
+    def forward(self, features: Tensor) -> Tensor:
+        if not self.training:
+            return features
+        kept = torch.rand(features.shape, generator=self.generator, device=features.device, dtype=torch.float32) >= self.rate
+        return features * kept.to(features.dtype).mul_(1 / (1 - self.rate))
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalization over all but the second axis, with Keras' epsilon and the running average of Keras' momentum 0.99.
+
+    A batch with a single value per channel has no variance; it is normalized with the running statistics, which it leaves alone.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, eps=1e-3, momentum=0.01)
+
+    def forward(self, features: Tensor) -> Tensor:
+        by_batch = self.training and features.numel() > features.shape[1]
+        return F.batch_norm(features, self.running_mean, self.running_var, self.weight, self.bias, by_batch, 0.01, self.eps)
+
+
+class Block(nn.Module):
+    """One stage of the CNN: convolution 5x5, ReLU, normalization, convolution 4x4, ReLU, normalization, max pooling 4x4."""
+
+    def __init__(self, channels: int, filters: int, *, batch_norm: bool) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, filters, 5, padding=2)
+        self.first_norm = BatchNorm(filters) if batch_norm else nn.Identity()
+        self.second = nn.Conv2d(filters, filters, 4)
+        self.second_norm = BatchNorm(filters) if batch_norm else nn.Identity()
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.first_norm(self.first(images).relu_())
+        # 'same' padding of an even kernel is one pixel before and two after, which the convolution itself cannot do.
+        features = self.second(F.pad(features, (1, 2, 1, 2)))
+        return pool_same(self.second_norm(features.relu_()))
+
+
+def pool_same(features: Tensor) -> Tensor:
+    """Max pooling with TensorFlow's 'same' padding: ceil(size / 4) outputs, the missing border split, its larger half after.
+
+    [n, c, h, w] to [n, c, ceil(h / 4), ceil(w / 4)]; ceil_mode adds the half after, so nothing is copied.
+    """
+    before = tuple((-(-size // POOL) * POOL - size) // 2 for size in features.shape[-2:])
+    return F.max_pool2d(features, POOL, POOL, padding=before, ceil_mode=True)
+
+
+class CNN(nn.Module):
+    """Three convolution blocks, then a dense head with dropout: [n, c, h, w] to logits [n, classes]."""
+
+    def __init__(self, config: Config, image_shape: tuple[int, int, int], classes: int) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        blocks = []
+        for filters in CNN_FILTERS:
+            block = Block(channels, _scaled(filters, config.width), batch_norm=bool(config.batch_norm))
+            blocks.append(block)
+            channels, height, width = block.second.out_channels, -(-height // POOL), -(-width // POOL)
+        self.blocks = nn.Sequential(*blocks)
+        first, second = (_scaled(units, config.width) for units in CNN_UNITS)
+        self.first = nn.Linear(channels * height * width, first)
+        self.dropout = Dropout(config.dropout) if config.dropout else nn.Identity()
+        self.second = nn.Linear(first, second)
+        self.output = nn.Linear(second, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.blocks(images).flatten(1)
+        features = self.dropout(self.first(features).relu_())
+        logits: Tensor = self.output(self.second(features).relu_())
+        return logits
+
+
+class DNN(nn.Module):
+    """A dense layer on the channels of each pixel, then four on everything: [n, c, h, w] to logits [n, classes]."""
+
+    def __init__(self, config: Config, image_shape: tuple[int, int, int], classes: int) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        units = [_scaled(units, config.width) for units in DNN_UNITS]
+        inputs = [channels, units[0] * height * width, *units[1:]]
+        self.hidden = nn.ModuleList(nn.Linear(before, after) for before, after in zip(inputs, units, strict=False))
+        self.norms = nn.ModuleList(BatchNorm(after) if config.batch_norm else nn.Identity() for after in units)
+        self.dropouts = nn.ModuleList(Dropout(config.dropout) if config.dropout else nn.Identity() for _ in units)
+        self.output = nn.Linear(units[-1], classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        n = images.shape[0]
+        features = images.movedim(1, -1).flatten(0, 2)  # one row per pixel
+        for layer, norm, dropout in zip(self.hidden, self.norms, self.dropouts, strict=True):
+            features = dropout(norm(layer(features).relu_())).reshape(n, -1)
+        logits: Tensor = self.output(features)
+        return logits
+
+
+def build(config: Config, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """The config's network for images [channels, height, width], on the processor, initialised from the config's seed.
+
+    Kernels are Glorot-uniform (Glorot and Bengio, 2010) and biases zero, as in Keras. Each parameter has its own stream, named
+    after it, so that a layer's first weights do not depend on which other layers there are. torch's global generator is not used.
+    """
+    network = CNN if config.model == "cnn" else DNN
+    with torch.device("meta"):  # constructors would initialise from the global generator
+        model = network(config, image_shape, classes)
+    model.to_empty(device="cpu")
+    for module_name, module in model.named_modules():
+        if isinstance(module, BatchNorm):
+            module.reset_parameters()  # ones and zeros
+        elif isinstance(module, (nn.Conv2d, nn.Linear)):
+            generator = torch.Generator().manual_seed(derive(config.seed, "initialisation", f"{module_name}.weight"))
+            nn.init.xavier_uniform_(module.weight, generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    reseed_dropout(model, config.seed, epoch=0, device=torch.device("cpu"))
+    return model
+
+
+def reseed_dropout(model: nn.Module, seed: int, *, epoch: int, device: torch.device) -> None:
+    """Gives every dropout layer the stream of one epoch."""
+    for name, module in model.named_modules():
+        if isinstance(module, Dropout):
+            module.reseed(derive(seed, "dropout", name, epoch), device)
+
+
+def kernels(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters that l1 and l2 penalise: weights of convolutions and dense layers, not biases and not normalization."""
+    return [parameter for parameter in model.parameters() if parameter.dim() >= 2]
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Trainable numbers in a network."""
+    return sum(math.prod(parameter.shape) for parameter in model.parameters() if parameter.requires_grad)
+
+
+def _scaled(units: int, width: float) -> int:
+    return max(1, round(units * width))

@@ -1,0 +1,45 @@
+"""What is done to pixels before a network sees them, in training and in evaluation alike."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class InputNormalization:
+    """Maps float images [n, c, h, w] with pixels in 0..255 to a network's inputs, in one of four ways.
+
+    ``none`` keeps 0..255; ``scale`` maps to 0..1; ``standardize`` subtracts the training set's mean and divides by its standard
+    deviation, channel by channel; ``per_image`` does so with each image's own, where the deviation is at least one over the square root
+    of the number of its values, as in TensorFlow's per_image_standardization, so that a blank image stays finite.
+    """
+
+    def __init__(self, kind: str, training_images: Tensor, device: torch.device) -> None:
+        """Takes the training set as uint8 [n, c, h, w]; its statistics are exact, from counts of the 256 values."""
+        self.kind = kind
+        self.mean, self.deviation = (
+            (figure.to(device) for figure in pixel_statistics(training_images)) if kind == "standardize" else (None, None)
+        )
+
+    def __call__(self, images: Tensor) -> Tensor:
+        if self.kind == "none":
+            return images
+        if self.kind == "scale":
+            return images * (1 / 255)
+        if self.mean is not None and self.deviation is not None:
+            return (images - self.mean) / self.deviation
+        variance, mean = torch.var_mean(images, dim=(1, 2, 3), correction=0, keepdim=True)
+        return (images - mean) / variance.sqrt().clamp(min=images[0].numel() ** -0.5)
+
+
+def pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel of uint8 images [n, c, h, w], each [c, 1, 1]; a constant channel has deviation 1."""
+    values = torch.arange(256, dtype=torch.float64)
+    figures = []
+    for channel in range(images.shape[1]):
+        share = torch.bincount(images[:, channel].reshape(-1), minlength=256).to(torch.float64) / images[:, channel].numel()
+        mean = (share * values).sum()
+        deviation = (share * (values - mean) ** 2).sum().sqrt()
+        figures.append((mean, deviation if deviation > 0 else torch.ones_like(deviation)))
+    means, deviations = zip(*figures, strict=True)
+    return torch.stack(means).float()[:, None, None], torch.stack(deviations).float()[:, None, None]

@@ -1,0 +1,180 @@
+"""A study: what one YAML file describes, and the plan of trials that it needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from ferray import designs, search, study_file
+from ferray.config import ENGINE_VERSION, Config, DataSource, Frozen, Positive, field_names, flatten, merge, trial_key
+from ferray.errors import ConfigError, explain
+
+if TYPE_CHECKING:
+    from ferray.data import Dataset
+    from ferray.runner import Outcome
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=100)]
+Seeds = Annotated[int, Field(ge=1)] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+SET_BY_THE_STUDY = {"seed": "`seeds`", "device": "`gpus`"}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A config, with its seed, on one data set, and where in a study it stands."""
+
+    key: str
+    config: Config
+    data: str  # the data set's fingerprint
+    variant: str
+    sample: int
+    overrides: dict[str, Any]  # what the search chose, by dotted name
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that the key stands for."""
+        return {"config": self.config.model_dump(), "data": self.data, "engine": ENGINE_VERSION}
+
+    @property
+    def label(self) -> str:
+        """A short name for people: the variant, the sample if it is not the first, and the seed."""
+        return f"{self.variant}{f' sample {self.sample}' if self.overrides else ''} seed {self.config.seed}"
+
+
+class Published(Frozen):
+    """Accuracies from the literature, printed beside a variant's own."""
+
+    validation: Annotated[float, Field(ge=0, le=1)] | None = None
+    test: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+class Ablation(Frozen):
+    """Which factors are taken away, and how variants are formed from them."""
+
+    design: Literal["path"] = "path"
+    remove: Annotated[list[str | list[str]], Field(min_length=1)]
+
+
+class Study(Frozen):
+    """What one study file describes. ``Study(...)`` takes the same fields; faults raise ConfigError."""
+
+    name: Name
+    title: str | None = None  # of the report
+    data: DataSource = DataSource()
+    base: dict[str, Any] = Field(default_factory=dict)  # fields of Config, common to all variants
+    baseline: Name = "baseline"  # what the base config is called among the variants
+    variants: dict[Name, dict[str, Any]] = Field(default_factory=dict)  # name: overrides on the base
+    ablate: Ablation | None = None
+    search: dict[str, Any] = Field(default_factory=dict)  # field of Config: domain
+    num_samples: Annotated[int, Field(ge=1)] = 1  # draws of the searched fields, for each point of the grid
+    search_seed: Annotated[int, Field(ge=0)] = 0
+    seeds: Seeds = 1  # how many (0, 1, ...), or which
+    cpus: Positive = 1.0  # processors that Ray sets aside for each trial
+    gpus: Annotated[float, Field(ge=0)] = 0.0  # GPUs, or a fraction of one, for each trial; 0 trains on processors
+    published: dict[Name, Published] = Field(default_factory=dict)
+
+    def __init__(self, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            known = [*type(self).model_fields, *(f"base.{name}" for name in field_names())]
+            raise explain(error, where=f"study {fields.get('name', '')!r}", fields=known) from None
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _named_source(cls, data: Any) -> Any:
+        return {"source": data} if isinstance(data, str) else data
+
+    @field_validator("base", "variants", "search")
+    @classmethod
+    def _leave_to_the_study(cls, given: dict[str, Any]) -> dict[str, Any]:
+        for name in flatten(given):
+            field = next((part for part in name.split(".")[:2] if part in SET_BY_THE_STUDY), None)
+            if field:
+                raise ValueError(f"{field} is set by the study's {SET_BY_THE_STUDY[field]}")
+        return given
+
+    @model_validator(mode="after")
+    def _check(self) -> Study:
+        """Builds every config that can be known without drawing, so that a fault shows before anything runs."""
+        if not isinstance(self.seeds, int) and len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds: each seed once, not {self.seeds}")
+        variants = self.all_variants()
+        names = [variant.name for variant in variants]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"variants: two are called {', '.join(sorted(twice))}; the base is called {self.baseline!r} (see `baseline`)")
+        for variant in variants:
+            for domain in [None, *search.domains(self.search)]:
+                for value in domain.examples() if domain else [None]:
+                    self._config(variant, {domain.field: value} if domain else {}, seed=0)
+        unknown = sorted(set(self.published) - set(names))
+        if unknown:
+            raise ValueError(f"published: no variant is called {', '.join(unknown)} (there are: {', '.join(names)})")
+        return self
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Study:
+        """Reads a study file; ``overrides`` are ``NAME=VALUE`` settings such as ``base.epochs=3``. Raises ConfigError."""
+        _, content = study_file.read(Path(path))
+        if "data" in content:  # in its long form, so that data.subset=100 reaches into it
+            content = {**content, "data": cls._named_source(content["data"])}
+        content = study_file.override(content, overrides)
+        content.setdefault("name", Path(path).stem)
+        if not all(isinstance(name, str) for name in content):
+            raise ConfigError(f"{path}: names of fields are text, not {[name for name in content if not isinstance(name, str)]}")
+        try:
+            return cls(**content)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+
+    def located(self, path: str | os.PathLike[str] | None) -> Study:
+        """The same study with its data at another place."""
+        return self.model_copy(update={"data": self.data.located(None if path is None else os.fspath(path))})
+
+    def all_variants(self) -> list[designs.Variant]:
+        """The base first, then the design's variants, then the named ones."""
+        designed = designs.path(self._base(), self.ablate.remove) if self.ablate else []
+        named = [designs.Variant(name, overrides) for name, overrides in self.variants.items()]
+        return [designs.Variant(self.baseline), *designed, *named]
+
+    def plan(self, data: Dataset | None = None) -> list[Trial]:
+        """Every trial that the study needs, variant by variant within sample within seed; loads the data for its fingerprint.
+
+        Seeds are the outer loop, so that an interrupted study has whole blocks of paired trials.
+        """
+        fingerprint = (data or self.load_data()).fingerprint
+        drawn = list(search.samples(search.domains(self.search), self.num_samples, self.search_seed))
+        seeds = range(self.seeds) if isinstance(self.seeds, int) else self.seeds
+        variants = self.all_variants()
+        trials = []
+        for seed in seeds:
+            for number, values in enumerate(drawn):
+                for variant in variants:
+                    config = self._config(variant, values, seed)
+                    trials.append(Trial(trial_key(config, fingerprint), config, fingerprint, variant.name, number, values))
+        return trials
+
+    def load_data(self) -> Dataset:
+        """The study's images. Raises DataError."""
+        from ferray.data import load
+
+        return load(self.data)
+
+    def run(self, storage: str | os.PathLike[str] | None = None, **options: Any) -> Outcome:
+        """Runs what the ledger does not have yet; see ferray.runner.run for the options."""
+        from ferray.runner import run
+
+        return run(self, storage, **options)
+
+    def _base(self) -> dict[str, Any]:
+        return merge(self.base, {"device": "cuda" if self.gpus else "cpu"})
+
+    def _config(self, variant: designs.Variant, values: dict[str, Any], seed: int) -> Config:
+        given = merge(merge(merge(self._base(), variant.overrides), values), {"seed": seed})
+        where = "base" if not variant.overrides and not values else f"variant {variant.name!r}" if not values else f"search of {values}"
+        return Config.parse(given, where=where)

@@ -1,0 +1,184 @@
+"""The one bridge between training and the ledger: a trial as a visible loop, and as a function that Ray Tune runs."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ferray import environment
+from ferray.errors import LedgerError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ferray.config import Config
+    from ferray.data import Dataset
+    from ferray.study import Trial
+    from ferray.training import Epoch, State
+    from ferray.writer import Begun
+
+CHECKPOINT_SHARE = 0.05
+"""Of a trial's time, at most this much goes into checkpoints; slow epochs therefore each leave one."""
+
+
+class Writer(Protocol):
+    """What a trial asks of the ledger; see ferray.writer.LedgerWriter."""
+
+    def begin(self, key: str, identity: Mapping[str, Any]) -> Begun:
+        """Asks for the right to write."""
+
+    def append(self, key: str, attempt: int, row: Mapping[str, Any], checkpoint: bytes | None = None) -> None:
+        """Adds an epoch."""
+
+    def finish(
+        self, key: str, attempt: int, summary: Mapping[str, Any], predictions: Mapping[str, NDArray[np.float32]] | None = None
+    ) -> None:
+        """Closes the trial."""
+
+    def release(self, key: str) -> None:
+        """Leaves the trial as it is."""
+
+
+class ActorWriter:
+    """A Writer whose work is done by a LedgerWriter in a Ray actor, on the machine that drives."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    def begin(self, key: str, identity: Mapping[str, Any]) -> Begun:
+        """Asks for the right to write."""
+        begun: Begun = self._call("begin", key, identity)
+        return begun
+
+    def append(self, key: str, attempt: int, row: Mapping[str, Any], checkpoint: bytes | None = None) -> None:
+        """Adds an epoch; returns once it is on disk."""
+        self._call("append", key, attempt, row, checkpoint)
+
+    def finish(
+        self, key: str, attempt: int, summary: Mapping[str, Any], predictions: Mapping[str, NDArray[np.float32]] | None = None
+    ) -> None:
+        """Closes the trial; returns once its record is on disk."""
+        self._call("finish", key, attempt, summary, predictions)
+
+    def release(self, key: str) -> None:
+        """Leaves the trial as it is."""
+        self._call("release", key)
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        import ray
+
+        try:
+            return ray.get(getattr(self._actor, method).remote(*arguments))
+        except ray.exceptions.RayTaskError as error:
+            raise (error.cause if isinstance(error.cause, LedgerError) else error) from None
+
+
+def run_trial(trial: Trial, data: Dataset, writer: Writer, report: Callable[[dict[str, Any]], None]) -> str:
+    """Trains one trial into the ledger, from where it was left; returns its status, or ``busy`` where another driver runs it.
+
+    ``report`` is called with each epoch's row. What the training raises is recorded as a failure; what the ledger raises is not,
+    since there is nowhere to record it.
+    """
+    begun = writer.begin(trial.key, trial.identity)
+    if begun.outcome != "run":
+        return begun.outcome
+    closed = False
+    try:
+        status, epoch, error = "finished", None, None
+        try:
+            epoch = _train(trial, data, writer, begun, report)
+            if epoch.diverged:
+                status = "diverged"
+        except LedgerError:
+            raise
+        except Exception as fault:  # noqa: BLE001 - whatever a network or a transform raises, the record tells it
+            status = "failed"
+            error = {"type": type(fault).__name__, "message": str(fault), "traceback": traceback.format_exc()}
+        summary = {
+            "status": status,
+            "selected_epoch": epoch.selected_epoch or None if epoch else None,
+            "parameters": epoch.parameters if epoch else None,
+            "environment": {**environment.describe(), **_settings(trial.config)},
+            "error": error,
+        }
+        writer.finish(trial.key, begun.attempt, summary, _predictions(epoch) if epoch else None)
+        closed = True
+        return status
+    finally:
+        if not closed:
+            writer.release(trial.key)
+
+
+def _train(trial: Trial, data: Dataset, writer: Writer, begun: Begun, report: Callable[[dict[str, Any]], None]) -> Epoch:
+    from ferray.training import dump_state, fit
+
+    saved = time.monotonic()
+    cost = 0.0
+    for epoch in fit(trial.config, data, resume=_state(begun.checkpoint)):
+        is_last = epoch.diverged or epoch.row["epoch"] == trial.config.epochs
+        checkpoint = None
+        began = time.monotonic()
+        if not is_last and cost <= CHECKPOINT_SHARE * (began - saved):
+            checkpoint = dump_state(epoch.state())
+        writer.append(trial.key, begun.attempt, epoch.row, checkpoint)
+        if checkpoint is not None:
+            saved = time.monotonic()
+            cost = saved - began
+        report(epoch.row)
+    return epoch
+
+
+def _state(checkpoint: bytes | None) -> State | None:
+    """The state in a checkpoint; None, which begins anew, where there is none or it is damaged."""
+    from ferray.training import load_state
+
+    if checkpoint is None:
+        return None
+    try:
+        return load_state(checkpoint)
+    except Exception:  # noqa: BLE001 - PyTorch raises many types over damaged bytes; the same numbers come out from the start
+        return None
+
+
+def _predictions(epoch: Epoch) -> dict[str, NDArray[np.float32]]:
+    selected = {f"{split}_selected": values for split, values in epoch.selected_probabilities.items()}
+    return {**selected, **{f"{split}_last": values for split, values in epoch.probabilities.items()}}
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """What the machine was asked for; on a GPU also which one it was."""
+    import torch
+
+    settings: dict[str, Any] = {"device": config.device, "precision": config.precision, "threads": config.threads}
+    if config.device == "cuda" and torch.cuda.is_available():
+        settings["gpu"] = torch.cuda.get_device_name()
+        settings["cuda"] = torch.version.cuda
+    return settings
+
+
+def epoch_line(trial: Trial, row: Mapping[str, Any]) -> str:
+    """One epoch of a trial in a line."""
+    return (
+        f"{trial.label}: epoch {row['epoch']}/{trial.config.epochs}, loss {row['train_loss']:.3f}, "
+        f"validation accuracy {row['validation_accuracy']:.3f}, {row['images_per_second']:.0f} images/s"
+    )
+
+
+def tune_trial(parameters: dict[str, Any], trials: dict[str, Trial], data: Dataset, actor: Any) -> None:
+    """A trial as a function for ray.tune: ``parameters["trial"]["key"]`` says which of ``trials`` it is."""
+    from ray import tune
+
+    trial = trials[parameters["trial"]["key"]]
+    reported = False
+
+    def report(row: dict[str, Any]) -> None:
+        nonlocal reported
+        reported = True
+        tune.report({**row, "status": "running"})
+
+    status = run_trial(trial, data, ActorWriter(actor), report)
+    if not reported or status == "failed":
+        tune.report({"status": status})  # Tune wants a last word of every trial

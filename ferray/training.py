@@ -1,0 +1,272 @@
+"""One training as a generator of epochs, the same to the last bit however often it is repeated, interrupted and gone on with."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ferray.augmentation import augment, draw
+from ferray.config import Config
+from ferray.errors import ResourceError
+from ferray.metrics import accuracy, confusion_matrix, macro_f1
+from ferray.models import build, parameter_count, reseed_dropout
+from ferray.normalization import InputNormalization
+from ferray.optimization import Optimization
+from ferray.seeds import derive
+
+if TYPE_CHECKING:
+    from ferray.data import Dataset
+
+State = dict[str, Any]
+"""All that a training goes on from: plain dictionaries, lists, numbers, strings and tensors on the processor."""
+
+Probabilities = dict[str, NDArray[np.float32]]
+"""Class probabilities [n, classes] of the splits "validation" and "test"."""
+
+EVALUATION_BATCH = 256
+"""Images per forward pass of an evaluation."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch left behind.
+
+    ``row`` holds the figures of the ledger's row. Losses are mean cross-entropies without penalty and without label smoothing, so that
+    the splits and the variants compare; the training figures are running ones over the epoch's augmented batches, as Keras reports
+    them. ``learning_rate`` is that of the epoch's last step, ``seconds`` covers training and evaluation, ``images_per_second``
+    training alone. ``selected_epoch`` is the epoch of highest validation accuracy so far, the first among equals; it is 0, with no
+    probabilities, where none was finite. A diverged epoch is a training's last, and its figures and probabilities may not be finite.
+    """
+
+    row: dict[str, float | int]
+    probabilities: Probabilities
+    selected_epoch: int
+    selected_probabilities: Probabilities
+    diverged: bool
+    parameters: int
+    _training: _Training = field(repr=False, compare=False)
+
+    def state(self) -> State:
+        """What ``fit`` goes on from after this epoch; to be called before the next epoch is asked for."""
+        self._check_current()
+        return self._training.state()
+
+    def weights(self) -> dict[str, Tensor]:
+        """The network's parameters and running statistics by name, copied; to be called before the next epoch is asked for."""
+        self._check_current()
+        return {name: _copied(value) for name, value in self._training.model.state_dict().items()}
+
+    def _check_current(self) -> None:
+        if self._training.epoch != self.row["epoch"]:
+            raise RuntimeError(
+                f"epoch {self.row['epoch']} is over: training is at epoch {self._training.epoch}; "
+                "call state() and weights() before asking for the next epoch"
+            )
+
+
+def fit(config: Config, data: Dataset, resume: State | None = None) -> Iterator[Epoch]:
+    """Trains the config's network on the data, epoch by epoch; to stop early is not to ask for the next epoch.
+
+    ``resume`` is the state() of an earlier epoch of the same config and data: the epochs after it follow, with the same numbers as if
+    nothing had happened in between. Divergence (a loss or a weight that is not finite) ends the training with a diverged epoch.
+    The test split is evaluated and used for nothing. Raises ResourceError where the config's device is missing.
+    """
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ResourceError("config.device: 'cuda' is asked for, and torch finds no CUDA GPU here; use a machine with one, or device 'cpu'")
+    return _epochs(config, data, resume)
+
+
+def _epochs(config: Config, data: Dataset, resume: State | None) -> Iterator[Epoch]:
+    training: _Training | None = None
+    epoch = resume["epoch"] if resume else 0
+    while epoch < config.epochs:
+        epoch += 1
+        # At each epoch, since another training of the same process may have its turn in between.
+        _set_process_state(config)
+        if training is None:
+            training = _Training(config, data, resume)
+        result = training.run_epoch()
+        yield result
+        if result.diverged:
+            return
+
+
+def dump_state(state: State) -> bytes:
+    """A state as bytes for a file."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def load_state(content: bytes) -> State:
+    """The state that dump_state() wrote; runs no code that the bytes might hold."""
+    state: State = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return state
+
+
+class _Training:
+    """The model, its optimization, the data on the device, and the best epoch so far."""
+
+    def __init__(self, config: Config, data: Dataset, resume: State | None) -> None:
+        self.config = config
+        self.device = torch.device(config.device)
+        self.classes = len(data.classes)
+        host_images = {name: _tensor(split.images) for name, split in data.splits.items()}
+        self.normalize = InputNormalization(config.input_normalization, host_images["train"], self.device)
+        self.images = {name: images.to(self.device) for name, images in host_images.items()}
+        self.labels = {name: _tensor(split.labels).to(self.device) for name, split in data.splits.items()}
+        self.model = build(config, data.image_shape, self.classes).to(self.device)
+        self.parameters = parameter_count(self.model)
+        self.optimization = Optimization(self.model, config, math.ceil(len(self.labels["train"]) / config.batch_size))
+        self.epoch = 0
+        self.selected_epoch = 0
+        self.selected_accuracy = -1.0
+        self.selected_probabilities: Probabilities = {}
+        if resume is not None:
+            self._load(resume)
+
+    def run_epoch(self) -> Epoch:
+        """Trains for one epoch and evaluates."""
+        start = time.perf_counter()
+        self.epoch += 1
+        with torch.autocast(self.device.type, enabled=False):  # whatever the caller has switched on
+            figures, learning_rate = self._train()
+            trained = time.perf_counter()
+            probabilities = {}
+            for split in ("validation", "test"):
+                split_figures, probabilities[split] = self._evaluate(split)
+                figures |= split_figures
+            penalty = self.optimization.penalty().item()
+        finite = math.isfinite(figures["train_loss"]) and math.isfinite(figures["validation_loss"]) and self._has_finite_weights()
+        if finite:
+            self.optimization.end_epoch(figures["validation_loss"])
+            if figures["validation_accuracy"] > self.selected_accuracy:
+                self.selected_epoch, self.selected_accuracy = self.epoch, figures["validation_accuracy"]
+                self.selected_probabilities = probabilities
+        row: dict[str, float | int] = {
+            "epoch": self.epoch,
+            **figures,
+            "penalty": penalty,
+            "learning_rate": learning_rate,
+            "seconds": time.perf_counter() - start,
+            "images_per_second": len(self.labels["train"]) / (trained - start),
+        }
+        return Epoch(row, probabilities, self.selected_epoch, self.selected_probabilities, not finite, self.parameters, self)
+
+    def state(self) -> State:
+        """A copy of everything that the next epoch depends on."""
+        return {
+            "epoch": self.epoch,
+            "model": _copied(dict(self.model.state_dict())),
+            "optimization": _copied(self.optimization.state()),
+            "selected_epoch": self.selected_epoch,
+            "selected_accuracy": self.selected_accuracy,
+            "selected_probabilities": {name: torch.from_numpy(values.copy()) for name, values in self.selected_probabilities.items()},
+        }
+
+    def _load(self, state: State) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimization.load(_copied(state["optimization"]))  # the optimizer would go on in the given tensors
+        self.epoch = state["epoch"]
+        self.selected_epoch = state["selected_epoch"]
+        self.selected_accuracy = state["selected_accuracy"]
+        self.selected_probabilities = {name: values.numpy().copy() for name, values in state["selected_probabilities"].items()}
+
+    def _train(self) -> tuple[dict[str, float], float]:
+        """One pass over the training images; the running figures, and the learning rate of the last step."""
+        config = self.config
+        images, labels = self.images["train"], self.labels["train"]
+        generator = torch.Generator().manual_seed(derive(config.seed, "order", self.epoch))
+        order = torch.randperm(len(labels), generator=generator).to(self.device)
+        draws = {
+            name: values.to(self.device)
+            for name, values in draw(config.augmentation, len(labels), seed=config.seed, epoch=self.epoch).items()
+        }
+        reseed_dropout(self.model, config.seed, epoch=self.epoch, device=self.device)
+        self.model.train()
+        losses, predictions = [], []
+        learning_rate = self.optimization.learning_rate
+        for batch in order.split(config.batch_size):
+            targets = labels[batch]
+            pixels = augment(images[batch].float(), config.augmentation, {name: values[batch] for name, values in draws.items()})
+            with torch.enable_grad():
+                logits = self._logits(pixels)
+                loss = F.cross_entropy(logits, targets, label_smoothing=config.label_smoothing)
+                loss.backward()
+            logits = logits.detach()
+            losses.append(F.cross_entropy(logits, targets, reduction="sum") if config.label_smoothing else loss.detach() * len(batch))
+            predictions.append(logits.argmax(dim=1))
+            learning_rate = self.optimization.learning_rate
+            self.optimization.step()
+        total = torch.stack(losses).sum(dtype=torch.float64).item()
+        return self._figures("train", total / len(labels), labels[order], torch.cat(predictions)), learning_rate
+
+    @torch.inference_mode()
+    def _evaluate(self, split: str) -> tuple[dict[str, float], NDArray[np.float32]]:
+        """Loss, accuracy and macro-F1 of a split, and its class probabilities."""
+        labels = self.labels[split]
+        self.model.eval()
+        logits = torch.cat([self._logits(images.float()) for images in self.images[split].split(EVALUATION_BATCH)])
+        loss = F.cross_entropy(logits, labels).item()
+        probabilities: NDArray[np.float32] = logits.softmax(dim=1).cpu().numpy()
+        return self._figures(split, loss, labels, logits.argmax(dim=1)), probabilities
+
+    def _logits(self, pixels: Tensor) -> Tensor:
+        """Float32 logits of images with pixels in 0..255, computed in the config's precision."""
+        inputs = self.normalize(pixels)
+        # No cache: inside another autocast region it is not emptied, and the network would go on with the weights of earlier steps.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16", cache_enabled=False):
+            logits: Tensor = self.model(inputs)
+        return logits.float()
+
+    def _figures(self, split: str, loss: float, labels: Tensor, predictions: Tensor) -> dict[str, float]:
+        confusion = confusion_matrix(labels.cpu().numpy(), predictions.cpu().numpy(), self.classes)
+        return {f"{split}_loss": loss, f"{split}_accuracy": accuracy(confusion), f"{split}_macro_f1": macro_f1(confusion)}
+
+    def _has_finite_weights(self) -> bool:
+        values = [value for value in self.model.state_dict().values() if value.is_floating_point()]
+        return bool(torch.stack([value.isfinite().all() for value in values]).all())
+
+
+def _set_process_state(config: Config) -> None:
+    """Everything global to the process that the numbers depend on, as another training may have left it otherwise."""
+    on_gpu = config.device == "cuda"
+    torch.set_num_threads(config.threads)
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    # All that is used here is deterministic on a processor, where the flag would only cost time.
+    torch.use_deterministic_algorithms(on_gpu, warn_only=True)
+    if on_gpu:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, cuBLAS may sum in another order each time
+
+
+def _tensor(array: NDArray[Any]) -> Tensor:
+    """The array's memory as a tensor, which is only read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def _copied(value: Any) -> Any:
+    """The same structure with every tensor copied to the processor."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    return value

@@ -1,0 +1,73 @@
+"""`python -m ferray.tune`: runs a study and writes its report."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from ferray.errors import ConfigError, FerrayError, nearest
+from ferray.ledger import DEFAULT_STORAGE
+
+QUICKSTART = "quickstart"
+
+
+def main(
+    study: Annotated[str, typer.Argument(help="A study file, or the name of one in search_spaces/.")] = QUICKSTART,
+    data: Annotated[str | None, typer.Option(help="Where the study's data lie: a file or folder.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Overrides a field of the study, as in base.epochs=3.")
+    ] = None,
+    storage: Annotated[Path, typer.Option(help="The folder for records and reports.")] = Path(DEFAULT_STORAGE),
+    local: Annotated[bool, typer.Option("--local", help="The same trials in this process, one after another, without Ray.")] = False,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster to run on; RAY_ADDRESS serves too.")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Runs failed trials again.")] = False,
+) -> None:
+    """Runs what the ledger does not have of a study yet, and writes its report."""
+    from ferray import study_file
+    from ferray.analysis.report import write_report
+    from ferray.runner import run
+    from ferray.study import Study
+
+    try:
+        file = find(study)
+        planned = Study.load(file, settings or []).located(data)
+        outcome = run(planned, storage, address=address, local=local, retry_failed=retry_failed, text=study_file.read(file)[0], say=_say)
+        ended = ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items()))
+        _say(f"study {planned.name}: {ended}; {outcome.trained} trained just now; records in {storage}")
+        if outcome.interrupted:
+            _say("interrupted: finished trials are kept, half-trained ones go on from their last epoch; run the same command to go on")
+            sys.exit(130)
+        _say(f"report: {write_report(storage, planned.name)}")
+    except FerrayError as error:
+        fail(error)
+
+
+def find(study: str) -> Path:
+    """The file of a study given by path, or by its name in search_spaces/ of the current folder or of ferray's own checkout."""
+    given = Path(study)
+    if given.is_file():
+        return given
+    folders = [Path("search_spaces"), Path(__file__).resolve().parents[1] / "search_spaces"]
+    for folder in folders:
+        named = folder / f"{study}.yaml"
+        if named.is_file():
+            return named
+    known = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
+    raise ConfigError(f"no study file {study!r}{nearest(study, known)}; give a path, or one of: {', '.join(known)}")
+
+
+def fail(error: FerrayError) -> NoReturn:
+    """Tells the user's mistake and ends with status 2."""
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,272 @@
+"""Writing the ledger: atomically, and one trial by one writer at a time, whatever else runs on the same storage.
+
+A driver has one LedgerWriter on its own machine; trials on any node send it what they have. Each file is written aside, brought to
+disk and renamed, so that a reader or a crash meets either the old or the new one. The right to write a trial is an operating
+system lock on a file of its folder: it ends with the process, so a killed driver leaves nothing locked.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import math
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferray.errors import LedgerError
+from ferray.ledger import FORMAT, Ledger, file_digest
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The answer to a trial that asks to begin.
+
+    ``run``: it holds the trial's lock under the number ``attempt``, and goes on from ``checkpoint`` where there is one.
+    ``done``: the ledger has its record. ``busy``: another driver is running it.
+    """
+
+    outcome: Literal["run", "done", "busy"]
+    attempt: int = 0
+    checkpoint: bytes | None = None
+
+
+class StaleAttemptError(LedgerError):
+    """A trial that was given up for lost, and begun anew, still tried to write."""
+
+
+class LedgerWriter:
+    """The one writer of a driver. It may be called from one thread at a time (as a Ray actor is)."""
+
+    def __init__(self, storage: str | os.PathLike[str], *, retry_failed: bool = False) -> None:
+        """Makes the storage ready; raises LedgerError where it cannot be written. ``retry_failed`` lets failed trials begin again."""
+        self._ledger = Ledger(storage)
+        self._retry_failed = retry_failed
+        self._locks: dict[str, IO[bytes]] = {}
+        self._attempts: dict[str, int] = {}
+        self._started: dict[str, str] = {}
+        with _storage_errors(self._ledger.path):
+            self._ledger.path.mkdir(parents=True, exist_ok=True)
+            if not (self._ledger.path / "ledger.json").exists():
+                _write_json(self._ledger.path / "ledger.json", {"format": FORMAT})
+
+    def begin(self, key: str, identity: Mapping[str, Any]) -> Begun:
+        """Asks for the right to write a trial. A second call for a trial that this writer has open starts a new attempt."""
+        with _storage_errors(self._ledger.trial_folder(key)):
+            if key not in self._locks:
+                lock = self._acquire(key)
+                if lock is None:
+                    return Begun("busy")
+                self._locks[key] = lock
+            try:
+                return self._open(key, identity)
+            except BaseException:
+                self.release(key)
+                raise
+
+    def _open(self, key: str, identity: Mapping[str, Any]) -> Begun:
+        if self._ledger.status(key, verify=True) == "damaged":
+            self._set_aside(key)
+            return self.begin(key, identity)
+        record = self._ledger.record(key)
+        if record is not None:
+            if record["status"] != "failed" or not self._retry_failed:
+                self.release(key)
+                return Begun("done")
+            attempts = record["attempts"]
+            os.replace(self._ledger.record_file(key), self._ledger.trial_folder(key) / f"failure-{attempts}.json")
+        for half_written in self._ledger.trial_folder(key).glob(".*"):  # by a driver that was killed
+            half_written.unlink()
+        attempt = self._next_attempt(key)
+        if not self._ledger.identity_file(key).exists():
+            _write_json(self._ledger.identity_file(key), {"key": key, **identity})
+        self._attempts[key] = attempt
+        self._started.setdefault(key, _now())
+        try:
+            checkpoint = self._ledger.checkpoint_file(key).read_bytes()
+        except FileNotFoundError:
+            checkpoint = None
+        return Begun("run", attempt, checkpoint)
+
+    def append(self, key: str, attempt: int, row: Mapping[str, Any], checkpoint: bytes | None = None) -> None:
+        """Adds an epoch's row, in place of rows that an earlier attempt left from that epoch on, then the checkpoint, if given.
+
+        The row goes first: a crash between the two repeats an epoch, with the same numbers, and loses none.
+        """
+        self._check(key, attempt)
+        with _storage_errors(self._ledger.trial_folder(key)):
+            rows = [earlier for earlier in self._ledger.epochs(key) if earlier["epoch"] < row["epoch"]]
+            lines = [json.dumps(_finite(one), allow_nan=False) for one in [*rows, row]]
+            _write(self._ledger.epochs_file(key), ("\n".join(lines) + "\n").encode())
+            if checkpoint is not None:
+                _write(self._ledger.checkpoint_file(key), checkpoint)
+
+    def finish(
+        self, key: str, attempt: int, summary: Mapping[str, Any], predictions: Mapping[str, NDArray[np.float32]] | None = None
+    ) -> None:
+        """Closes a trial for good: predictions first, the record last.
+
+        ``summary`` holds status, selected_epoch, parameters, environment and error; the writer adds the rest.
+        """
+        self._check(key, attempt)
+        with _storage_errors(self._ledger.trial_folder(key)):
+            if predictions:
+                _write_arrays(self._ledger.predictions_file(key), predictions)
+            files = [file for file in (self._ledger.epochs_file(key), self._ledger.predictions_file(key)) if file.exists()]
+            rows = self._ledger.epochs(key)
+            record = {
+                "key": key,
+                **summary,
+                "epochs": len(rows),
+                "started": self._started.pop(key),
+                "ended": _now(),
+                "seconds": sum(row["seconds"] for row in rows),
+                "attempts": attempt,
+                "digests": {file.name: file_digest(file) for file in files},
+            }
+            _write_json(self._ledger.record_file(key), record)
+            if summary["status"] != "failed":  # a failed trial goes on from its last epoch when it is retried
+                self._ledger.checkpoint_file(key).unlink(missing_ok=True)
+            self.release(key)
+
+    def abandon(self, key: str, identity: Mapping[str, Any], error: Mapping[str, str], environment: Mapping[str, Any]) -> None:
+        """Records as failed a trial whose process died too often to speak for itself."""
+        begun = self.begin(key, identity)
+        if begun.outcome == "run":
+            self.finish(
+                key,
+                begun.attempt,
+                {"status": "failed", "selected_epoch": None, "parameters": None, "environment": environment, "error": error},
+            )
+
+    def release(self, key: str) -> None:
+        """Gives up the right to write a trial, which stays as it is. Nothing happens where it is not held."""
+        self._attempts.pop(key, None)
+        lock = self._locks.pop(key, None)
+        if lock is not None:
+            lock.close()
+
+    def save_study(self, name: str, document: Mapping[str, Any]) -> None:
+        """Keeps the study and its plan for the report."""
+        file = self._ledger.study_file(name)
+        with _storage_errors(file):
+            _write_json(file, document)
+
+    def save_data(self, description: Mapping[str, Any], evaluation: Mapping[str, NDArray[Any]]) -> None:
+        """Keeps, once per data set, what the report shows of it: the description, and labels and images of validation and test."""
+        folder = self._ledger.data_folder(description["fingerprint"])
+        if not (folder / "data.json").exists():
+            with _storage_errors(folder):
+                _write_arrays(folder / "evaluation.npz", evaluation)
+                _write_json(folder / "data.json", description)
+
+    def set_aside(self, key: str) -> Path | None:
+        """Moves a damaged record out of the way; None where another driver is at work on it or it is not damaged any more."""
+        lock = self._acquire(key)
+        if lock is None:
+            return None
+        with lock:
+            return self._set_aside(key) if self._ledger.status(key, verify=True) == "damaged" else None
+
+    def _set_aside(self, key: str) -> Path:
+        self._ledger.damaged_folder.mkdir(parents=True, exist_ok=True)
+        place = self._ledger.damaged_folder / f"{key}-{time.time_ns()}"
+        os.replace(self._ledger.trial_folder(key), place)
+        self.release(key)
+        return place
+
+    def _acquire(self, key: str) -> IO[bytes] | None:
+        """The locked file of a trial, or None where another process or writer has it."""
+        self._ledger.trial_folder(key).mkdir(parents=True, exist_ok=True)
+        file = self._ledger.lock_file(key).open("ab")
+        for _ in range(5):  # someone who reads the ledger holds the lock for an instant, to see whether it is free
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.01)
+        else:
+            file.close()
+            return None
+        if not _is_same(file, self._ledger.lock_file(key)):
+            file.close()  # the folder was set aside between opening and locking
+            return self._acquire(key)
+        return file
+
+    def _next_attempt(self, key: str) -> int:
+        """Counts attempts on disk, so that they are known over all drivers."""
+        file = self._ledger.trial_folder(key) / "attempts"
+        try:
+            attempt = int(file.read_text(encoding="ascii")) + 1
+        except (FileNotFoundError, ValueError):
+            attempt = 1
+        _write(file, str(attempt).encode())
+        return attempt
+
+    def _check(self, key: str, attempt: int) -> None:
+        if self._attempts.get(key) != attempt:
+            raise StaleAttemptError(f"attempt {attempt} of trial {key} is over; another has taken its place")
+
+
+@contextmanager
+def _storage_errors(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LedgerError(f"cannot write {place}: {error.strerror or error}") from error
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Writes aside, brings it to disk, renames, and brings the renaming to disk."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, aside = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(aside).chmod(0o644)
+        os.replace(aside, file)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _write_json(file: Path, content: Mapping[str, Any]) -> None:
+    _write(file, json.dumps(content, indent=1, allow_nan=False).encode())
+
+
+def _write_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    _write(file, buffer.getvalue())
+
+
+def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}
+
+
+def _is_same(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

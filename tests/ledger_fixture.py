@@ -1,0 +1,252 @@
+"""Makes up a ledger folder for tests of the read half: curves, confusions and failures like those of real studies, no training."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferray.config import Config, DataSource, flatten, merge, trial_key
+
+CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+SHARES = np.array([0.138, 0.03, 0.143, 0.25, 0.169, 0.112, 0.158])
+CONFUSED = {"sad": "neutral", "surprise": "fear", "disgust": "angry", "fear": "sad", "neutral": "sad", "angry": "sad", "happy": "neutral"}
+
+PATH: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "cnn": ({}, []),
+    "dnn": ({"model": "dnn"}, []),
+    "no augmentation": ({"augmentation.rotation": 0.0, "augmentation.horizontal_flip": 0.0}, ["augmentation"]),
+    "no augmentation, input scaling": (
+        {"augmentation.rotation": 0.0, "augmentation.horizontal_flip": 0.0, "input_normalization": "none"},
+        ["augmentation", "input_scaling"],
+    ),
+    "no augmentation, input scaling, batch norm": (
+        {"augmentation.rotation": 0.0, "augmentation.horizontal_flip": 0.0, "input_normalization": "none", "batch_norm": False},
+        ["augmentation", "input_scaling", "batch_norm"],
+    ),
+}
+QUALITY = {"cnn": 0.62, "dnn": 0.37, "no augmentation": 0.57, "no augmentation, input scaling": 0.55}
+
+
+@dataclass(frozen=True)
+class Made:
+    """The keys of the trials that a made-up study plans, by variant, sample and seed."""
+
+    path: Path
+    name: str
+    keys: dict[tuple[str, int, int], str] = field(default_factory=dict)
+
+
+def make_ledger(
+    path: Path,
+    *,
+    name: str = "report",
+    variants: dict[str, tuple[dict[str, Any], list[str]]] | None = None,
+    seeds: int = 3,
+    samples: list[dict[str, Any]] | None = None,
+    search: dict[str, Any] | None = None,
+    epochs: int = 12,
+    images: int = 160,
+    data_name: str = "FER2013",
+    synthetic: bool = False,
+    published: dict[str, dict[str, float]] | None = None,
+    outcome: dict[tuple[str, int], str] | None = None,
+    created: str = "2026-11-20T10:00:00+00:00",
+    title: str | None = "The reference study",
+) -> Made:
+    """Writes a storage folder.
+
+    ``outcome`` maps (variant, seed) to failed, diverged, missing or running; all others are finished. ``samples`` holds the search
+    values of each sample.
+    """
+    chosen = PATH if variants is None else variants
+    fates = outcome or {}
+    draws = samples or [{}]
+    fingerprint = f"{'5' if synthetic else 'd'}{images:031x}"
+    labels = {split: _labels(images, number) for number, split in enumerate(("validation", "test"))}
+    data = _write_data(path, data_name, synthetic, fingerprint, labels)
+    (path / "ledger.json").write_text(json.dumps({"format": 1}))
+    made = Made(path, name)
+    plan, described = [], {}
+    base = Config(precision="fp32", augmentation={"rotation": 31.4, "horizontal_flip": 0.5}, epochs=epochs).model_dump()  # type: ignore[arg-type]
+    for number, (variant, (overrides, removed)) in enumerate(chosen.items()):
+        described[variant] = {"overrides": overrides, "removed": removed, "config": _resolve(base, overrides, 0)}
+        for sample, values in enumerate(draws):
+            for seed in range(seeds):
+                config = _resolve(base, {**overrides, **values}, seed)
+                key = trial_key(Config.parse(config), fingerprint)
+                made.keys[variant, sample, seed] = key
+                plan.append({"key": key, "variant": variant, "sample": sample, "seed": seed, "overrides": values})
+                quality = QUALITY.get(variant, 0.6 - 0.02 * number) - 0.02 * sample
+                overfits = "augmentation" in removed
+                fate = fates.get((variant, seed), "finished")
+                if fate != "missing":
+                    _write_trial(path, key, config, fingerprint, labels, quality, overfits, fate, [number, sample, seed])
+    first = next(iter(chosen))
+    study = {
+        "name": name,
+        "title": title,
+        "text": f"name: {name}\nbase: {{model: cnn, epochs: {epochs}}}  # <as the study file says>\nseeds: {seeds}\n",
+        "settings": {"name": name, "seeds": list(range(seeds)), "search": search or {}, "data": DataSource().model_dump()},
+        "data": data,
+        "command": f"python -m ferray.tune {name}.yaml",
+        "created": created,
+        "baseline": first,
+        "variants": described,
+        "published": {"cnn": {"validation": 0.62217, "test": 0.62217}} if published is None else published,
+        "plan": plan,
+    }
+    folder = path / "studies" / name
+    folder.mkdir(parents=True)
+    (folder / "study.json").write_text(json.dumps(study))
+    return made
+
+
+def _resolve(base: dict[str, Any], overrides: dict[str, Any], seed: int) -> dict[str, Any]:
+    given = {name: value for name, value in base.items() if name not in ("dropout", "batch_norm")}
+    return Config.parse(merge(given, {**overrides, "seed": seed})).model_dump()
+
+
+def _labels(images: int, seed: int) -> NDArray[np.int64]:
+    return np.random.default_rng(seed).permutation(
+        np.concatenate([np.arange(7), np.random.default_rng(seed + 9).choice(7, images - 7, p=SHARES / SHARES.sum())])
+    )
+
+
+def _write_data(path: Path, name: str, synthetic: bool, fingerprint: str, labels: dict[str, NDArray[np.int64]]) -> dict[str, Any]:
+    folder = path / "data" / fingerprint
+    folder.mkdir(parents=True)
+    counts = {split: dict(zip(CLASSES, np.bincount(own, minlength=7).tolist(), strict=True)) for split, own in labels.items()}
+    data = {
+        "name": name,
+        "classes": list(CLASSES),
+        "counts": {"train": dict(zip(CLASSES, (4000 * SHARES).astype(int).tolist(), strict=True)), **counts},
+        "synthetic": synthetic,
+        "image_shape": [1, 48, 48],
+        "fingerprint": fingerprint,
+    }
+    (folder / "data.json").write_text(json.dumps(data))
+    arrays: dict[str, NDArray[Any]] = {}
+    for split, own in labels.items():
+        arrays[f"{split}_labels"] = own
+        arrays[f"{split}_images"] = np.stack([_face(int(label), index) for index, label in enumerate(own)])[:, None]
+    np.savez_compressed(folder / "evaluation.npz", allow_pickle=False, **arrays)
+    return data
+
+
+def _face(label: int, index: int) -> NDArray[np.uint8]:
+    """A disc with two eyes and a mouth whose bend depends on the class."""
+    rows, columns = np.mgrid[0:48, 0:48]
+    shift = index % 5 - 2
+    image = np.full((48, 48), 60.0)
+    image[(rows - 24) ** 2 + (columns - 24 - shift) ** 2 < 400] = 190
+    for eye in (16, 32):
+        image[(rows - 19) ** 2 + (columns - eye - shift) ** 2 < 6] = 40
+    image[np.abs(rows - 34 - (label - 3) * ((columns - 24 - shift) / 10) ** 2) + (np.abs(columns - 24 - shift) > 9) * 99 < 1.5] = 50
+    noisy: NDArray[np.uint8] = np.clip(image + np.random.default_rng(index).normal(0, 12, (48, 48)), 0, 255).astype(np.uint8)
+    return noisy
+
+
+def _probabilities(labels: NDArray[np.int64], quality: float, generator: np.random.Generator) -> NDArray[np.float32]:
+    partner = np.array([CLASSES.index(CONFUSED[name]) for name in CLASSES])
+    logits = generator.gumbel(0, 1.0, (labels.size, 7)) + np.log(SHARES * 2)
+    gain = 0.5 + 5.2 * (quality - 0.25)
+    logits[np.arange(labels.size), labels] += gain + 0.4
+    logits[np.arange(labels.size), partner[labels]] += 0.6 * gain
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: NDArray[np.float32] = (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares
+
+
+def _scores(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
+    predicted = probabilities.argmax(axis=1)
+    f1 = [
+        2 * float(((predicted == c) & (labels == c)).sum()) / max(1, int((predicted == c).sum() + (labels == c).sum())) for c in range(7)
+    ]
+    return {"accuracy": float((predicted == labels).mean()), "macro_f1": float(np.mean(f1))}
+
+
+def _write_trial(
+    path: Path,
+    key: str,
+    config: dict[str, Any],
+    fingerprint: str,
+    labels: dict[str, NDArray[np.int64]],
+    quality: float,
+    overfits: bool,
+    fate: str,
+    stream: list[int],
+) -> None:
+    folder = path / "trials" / key
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(stream)
+    epochs = config["epochs"]
+    (folder / "trial.json").write_text(json.dumps({"key": key, "config": config, "data": fingerprint, "engine": "1"}))
+    probabilities = {split: _probabilities(own, quality, generator) for split, own in labels.items()}
+    scores = {split: _scores(probabilities[split], own) for split, own in labels.items()}
+    times = np.arange(1, epochs + 1)
+    rise = 1 - 0.75 * np.exp(-3.5 * times / epochs)
+    shape = rise + generator.normal(0, 0.012, epochs)
+    shape /= shape.max()
+    selected = int(np.argmax(shape)) + 1
+    rows = []
+    for index, epoch in enumerate(times.tolist()):
+        turn = 0.9 * max(0.0, epoch / epochs - 0.4) if overfits else 0.0
+        row: dict[str, Any] = {"epoch": epoch}
+        train = min(0.99, float(rise[index]) * (quality + (0.35 if overfits else 0.04) * epoch / epochs))
+        row |= {"train_loss": -1.7 * math.log(train), "train_accuracy": train, "train_macro_f1": train - 0.04}
+        for split in ("validation", "test"):
+            factor = float(shape[index])
+            row[f"{split}_loss"] = -1.9 * math.log(factor * scores[split]["accuracy"] + 0.03) + turn
+            row[f"{split}_accuracy"] = factor * scores[split]["accuracy"]
+            row[f"{split}_macro_f1"] = factor * scores[split]["macro_f1"]
+        row |= {"penalty": 0.3, "learning_rate": 1e-3, "seconds": 6.1, "images_per_second": 650.0}
+        rows.append(row)
+    if fate in ("failed", "running"):
+        rows = rows[: max(1, epochs // 3)]
+    if fate == "diverged":
+        rows = rows[: max(2, epochs // 2)]
+        rows[-1] |= {"train_loss": None, "validation_loss": None, "test_loss": None}
+        selected = max(range(len(rows)), key=lambda index: rows[index]["validation_accuracy"]) + 1
+    (folder / "epochs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    if fate == "running":
+        return
+    if fate == "finished":
+        arrays = {f"{split}_{which}": own for split, own in probabilities.items() for which in ("selected", "last")}
+        np.savez(folder / "predictions.npz", allow_pickle=False, **arrays)
+    trace = 'Traceback (most recent call last):\n  File "training.py", line 12, in fit\nRuntimeError: out of memory <while allocating>'
+    record = {
+        "key": key,
+        "status": fate,
+        "selected_epoch": None if fate == "failed" else selected,
+        "epochs": len(rows),
+        "parameters": 2_076_697 if config["model"] == "dnn" else 1_919_079,
+        "started": "2026-11-20T10:00:01+00:00",
+        "ended": "2026-11-20T10:09:00+00:00",
+        "seconds": 6.1 * len(rows),
+        "attempts": 1,
+        "environment": {
+            "ferray": "0.1.0",
+            "python": "3.11.2",
+            "torch": "2.15.0",
+            "ray": "2.60.0",
+            "commit": "0123abc",
+            "dirty": stream[-1] == 1,
+            "host": "node-a",
+            "device": "cpu",
+            "processor": "AMD EPYC",
+            "precision": "fp32",
+            "threads": 1,
+        },
+        "error": {"type": "RuntimeError", "message": "out of memory <while allocating>", "traceback": trace} if fate == "failed" else None,
+        "digests": {},
+    }
+    (folder / "record.json").write_text(json.dumps(record))
+
+
+__all__ = ["CLASSES", "PATH", "Made", "flatten", "make_ledger"]

@@ -1,0 +1,93 @@
+"""Configs: complete, validated, and addressed by everything that can change their numbers."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from pydantic import ValidationError
+
+from ferray import config as config_module
+from ferray.config import Augmentation, Config, field_names, flatten, merge, trial_key
+from ferray.errors import ConfigError
+
+
+def test_what_is_left_open_is_filled_in_by_the_network() -> None:
+    assert (Config().dropout, Config().batch_norm) == (0.5, True)
+    assert (Config(model="dnn").dropout, Config(model="dnn").batch_norm) == (0.0, False)
+    assert Config(model="dnn", dropout=0.2).dropout == 0.2
+    assert Config().precision in ("fp32", "bf16")
+
+
+def test_bf16_is_chosen_only_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for flags, precision in [("fpu avx2", "fp32"), ("fpu avx512_bf16", "bf16"), ("amx_bf16", "bf16")]:
+        monkeypatch.setattr(config_module.Path, "read_text", lambda *_, flags=flags, **__: flags)
+        assert Config().precision == precision
+    assert Config(device="cuda").precision == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"epochs": -1}, "epochs: Input should be greater than or equal to 1, not -1"),
+        ({"l1": "1e-4"}, "l1: Input should be a valid number, not '1e-4'"),
+        ({"epochs": 1.5}, "epochs"),
+        ({"epochs": True}, "epochs"),
+        ({"learning_rate": 0}, "learning_rate: Input should be greater than 0"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"dropuot": 0.5}, "dropuot: unknown key; did you mean 'dropout'"),
+        ({"augmentation": {"rotaton": 3}}, "augmentation.rotaton: unknown key; did you mean 'augmentation.rotation'"),
+        ({"augmentation": {"horizontal_flip": 1.5}}, "augmentation.horizontal_flip: Input should be less than or equal to 1"),
+        ({"model": "cnm"}, "model: Input should be 'cnn' or 'dnn', not 'cnm'"),
+        ({"weight_decay": 0.1}, "weight_decay has no effect with optimizer 'adam'"),
+    ],
+)
+def test_a_fault_is_told_with_its_place_and_what_is_allowed(given: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        Config.parse(given)
+    assert message in str(raised.value)
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+
+
+def test_several_faults_are_told_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"(?s)l1: .*epochs: "):
+        Config.parse({"epochs": 0, "l1": -1.0})
+
+
+def test_every_field_is_part_of_the_key() -> None:
+    base = Config()
+    others = {
+        "model": "dnn", "width": 0.5, "dropout": 0.1, "batch_norm": False, "input_normalization": "none", "l1": 0.1, "l2": 0.1,
+        "label_smoothing": 0.1, "epochs": 7, "batch_size": 7, "optimizer": "sgd", "learning_rate": 0.5, "momentum": 0.5,
+        "weight_decay": 0.1, "schedule": "cosine", "precision": "fp32" if base.precision == "bf16" else "bf16", "device": "cuda",
+        "threads": 2, "seed": 7, **{f"augmentation.{name}": 0.25 for name in Augmentation.model_fields},
+    }  # fmt: skip
+    assert set(others) == set(field_names())
+    keys = {trial_key(base, "data"), trial_key(base, "other data")}
+    for name, value in others.items():
+        extra = {"optimizer": "sgd"} if name == "weight_decay" else {}
+        keys.add(trial_key(Config.parse(merge(base.model_dump(), {name: value, **extra})), "data"))
+    assert len(keys) == 2 + len(others)
+
+
+def test_equal_numbers_have_equal_keys_however_they_are_written() -> None:
+    assert trial_key(Config.parse({"l1": 0, "width": 1}), "d") == trial_key(Config(), "d")
+    assert trial_key(Config.parse(Config().model_dump()), "d") == trial_key(Config(), "d")
+
+
+def test_the_engine_version_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = trial_key(Config(), "d")
+    monkeypatch.setattr(config_module, "ENGINE_VERSION", "another")
+    assert trial_key(Config(), "d") != before
+
+
+def test_a_config_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError):
+        Config().epochs = 3  # type: ignore[misc]
+
+
+def test_merging_reaches_into_nested_mappings_by_name_and_by_dots() -> None:
+    base = {"a": {"b": 1, "c": 2}, "d": 3}
+    assert merge(base, {"a": {"b": 9}}) == merge(base, {"a.b": 9}) == {"a": {"b": 9, "c": 2}, "d": 3}
+    assert base == {"a": {"b": 1, "c": 2}, "d": 3}
+    assert flatten({"a": {"b": 1, "c": {"d": 2}}}) == {"a.b": 1, "a.c.d": 2}

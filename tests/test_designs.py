@@ -1,0 +1,50 @@
+"""Designs: variants from factors."""
+
+from __future__ import annotations
+
+import pytest
+
+from ferray.config import Augmentation, Config, merge
+from ferray.designs import FACTORS, path
+from ferray.errors import ConfigError
+
+BASE = {"augmentation": {"rotation": 30.0, "horizontal_flip": 0.5}, "l1": 1e-5, "l2": 1e-5, "label_smoothing": 0.1, "schedule": "cosine"}
+
+
+def test_a_path_takes_factors_away_one_on_top_of_the_other() -> None:
+    variants = path(BASE, ["augmentation", "normalization"])
+    assert [variant.name for variant in variants] == ["no-augmentation", "no-augmentation-normalization"]
+    assert [variant.removed for variant in variants] == [("augmentation",), ("augmentation", "normalization")]
+    first, second = (Config.parse(merge(BASE, variant.overrides)) for variant in variants)
+    assert first.augmentation == Augmentation()
+    assert (first.input_normalization, first.batch_norm) == ("scale", True)
+    assert second.augmentation == Augmentation()
+    assert (second.input_normalization, second.batch_norm) == ("none", False)
+
+
+def test_factors_in_a_list_go_together() -> None:
+    (variant,) = path(BASE, [["l1", "l2"]])
+    assert variant.name == "no-l1-l2"
+    assert variant.overrides == {"l1": 0.0, "l2": 0.0}
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_every_factor_changes_the_config_and_only_the_fields_that_it_names(factor: str) -> None:
+    base = merge(BASE, {f"augmentation.{name}": 0.1 for name in Augmentation.model_fields})
+    (variant,) = path(base, [factor])
+    before, after = Config.parse(base).flat(), Config.parse(merge(base, variant.overrides)).flat()
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed
+    assert changed <= set(FACTORS[factor])
+
+
+def test_an_unknown_factor_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'augmentation'"):
+        path(BASE, ["augmentaton"])
+
+
+def test_a_factor_that_the_base_does_not_have_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"has no augmentation\.zoom to take away"):
+        path(BASE, ["augmentation.zoom"])
+    with pytest.raises(ConfigError, match="has no batch_norm"):
+        path({"model": "dnn"}, ["batch_norm"])
