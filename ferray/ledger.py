@@ -45,8 +45,8 @@ class Ledger:
             raise LedgerError(f"{self.path} is a file; storage must be a folder")
         try:
             version = json.loads(self._format_file.read_text(encoding="utf-8"))["format"]
-        except FileNotFoundError:
-            return
+        except (FileNotFoundError, NotADirectoryError):
+            return  # nothing there yet; whoever writes first finds out whether that is possible
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise LedgerError(f"{self._format_file} cannot be read: {error}") from None
         if version != FORMAT:

@@ -33,6 +33,7 @@ class Dropout(nn.Module):
         self.generator.manual_seed(seed)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features of any shape; the same ones in evaluation."""
         if not self.training:
             return features
         kept = torch.rand(features.shape, generator=self.generator, device=features.device, dtype=torch.float32) >= self.rate
@@ -49,6 +50,7 @@ class BatchNorm(nn.BatchNorm2d):
         super().__init__(channels, eps=1e-3, momentum=0.01)
 
     def forward(self, features: Tensor) -> Tensor:
+        """[n, c] or [n, c, h, w] to the same shape."""
         by_batch = self.training and features.numel() > features.shape[1]
         return F.batch_norm(features, self.running_mean, self.running_var, self.weight, self.bias, by_batch, 0.01, self.eps)
 
@@ -64,6 +66,7 @@ class Block(nn.Module):
         self.second_norm = BatchNorm(filters) if batch_norm else nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
+        """[n, c, h, w] to [n, filters, ceil(h / 4), ceil(w / 4)]."""
         features = self.first_norm(self.first(images).relu_())
         # 'same' padding of an even kernel is one pixel before and two after, which the convolution itself cannot do.
         features = self.second(F.pad(features, (1, 2, 1, 2)))
@@ -77,6 +80,17 @@ def pool_same(features: Tensor) -> Tensor:
     """
     before = tuple((-(-size // POOL) * POOL - size) // 2 for size in features.shape[-2:])
     return F.max_pool2d(features, POOL, POOL, padding=before, ceil_mode=True)
+
+
+def channels_last(images: Tensor) -> Tensor:
+    """Images [n, c, h, w] laid out in memory with the channels of a pixel side by side, in which convolutions are much faster.
+
+    For a single channel the two layouts are the same bytes, and torch keeps the strides that say the slower one; hence as_strided.
+    """
+    n, channels, height, width = images.shape
+    if channels > 1:
+        return images.contiguous(memory_format=torch.channels_last)
+    return images.contiguous().as_strided((n, 1, height, width), (height * width, 1, width, 1))
 
 
 class CNN(nn.Module):
@@ -98,7 +112,8 @@ class CNN(nn.Module):
         self.output = nn.Linear(second, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        features = self.blocks(images).flatten(1)
+        """Normalized images [n, c, h, w] to logits [n, classes]."""
+        features = self.blocks(channels_last(images)).flatten(1)
         features = self.dropout(self.first(features).relu_())
         logits: Tensor = self.output(self.second(features).relu_())
         return logits
@@ -118,6 +133,7 @@ class DNN(nn.Module):
         self.output = nn.Linear(units[-1], classes)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Normalized images [n, c, h, w] to logits [n, classes]."""
         n = images.shape[0]
         features = images.movedim(1, -1).flatten(0, 2)  # one row per pixel
         for layer, norm, dropout in zip(self.hidden, self.norms, self.dropouts, strict=True):

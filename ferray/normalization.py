@@ -22,6 +22,7 @@ class InputNormalization:
         )
 
     def __call__(self, images: Tensor) -> Tensor:
+        """Float images [n, c, h, w] with pixels in 0..255 to inputs of the same shape."""
         if self.kind == "none":
             return images
         if self.kind == "scale":

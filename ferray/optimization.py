@@ -25,7 +25,7 @@ class Optimization:
 
     def __init__(self, model: nn.Module, config: Config, steps_per_epoch: int) -> None:
         self.config = config
-        self.kernels = kernels(model)
+        self.kernels: list[Tensor] = list(kernels(model))
         self.optimizer = _optimizer(model, config)
         self.schedule = _schedule(self.optimizer, config, steps_per_epoch)
         self.steps = 0
@@ -75,7 +75,7 @@ class Optimization:
     @torch.no_grad()
     def _add_penalty_gradients(self) -> None:
         # Far cheaper than autograd through the sums, which would read and write every kernel several times more.
-        gradients = [kernel.grad for kernel in self.kernels]
+        gradients = [kernel.grad for kernel in self.kernels if kernel.grad is not None]
         if self.config.l1:
             torch._foreach_add_(gradients, torch._foreach_sign(self.kernels), alpha=self.config.l1)
         if self.config.l2:

@@ -39,9 +39,11 @@ class Domain:
         if self.function in LISTS:
             return list(self.arguments)
         if "randn" in self.function:
-            return [self.arguments[0]]
+            return [float(self.arguments[0])]
         lower, upper = self.arguments[:2]
-        return [lower, upper - 1] if "randint" in self.function and "q" not in self.function else [lower, upper]
+        if "randint" in self.function:
+            return [lower, upper if self.function.startswith("q") else upper - 1]
+        return [float(lower), float(upper)]
 
     def draw(self, seed: int, sample: int) -> Any:
         """The field's value in one sample: it depends on nothing but the domain, the seed and the sample's number.

@@ -103,6 +103,7 @@ class Study(Frozen):
         """Builds every config that can be known without drawing, so that a fault shows before anything runs."""
         if not isinstance(self.seeds, int) and len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds: each seed once, not {self.seeds}")
+        self._config(designs.Variant(self.baseline), {}, seed=0)
         variants = self.all_variants()
         names = [variant.name for variant in variants]
         twice = {name for name in names if names.count(name) > 1}

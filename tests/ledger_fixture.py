@@ -165,9 +165,7 @@ def _probabilities(labels: NDArray[np.int64], quality: float, generator: np.rand
 
 def _scores(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
     predicted = probabilities.argmax(axis=1)
-    f1 = [
-        2 * float(((predicted == c) & (labels == c)).sum()) / max(1, int((predicted == c).sum() + (labels == c).sum())) for c in range(7)
-    ]
+    f1 = [2 * float(((predicted == c) & (labels == c)).sum()) / max(1, int((predicted == c).sum() + (labels == c).sum())) for c in range(7)]
     return {"accuracy": float((predicted == labels).mean()), "macro_f1": float(np.mean(f1))}
 
 

@@ -103,7 +103,7 @@ def _by_image(results: Results, pairs: pd.DataFrame, split: str) -> NDArray[np.f
     pair_count = 0
     for own, reference in zip(pairs["own_key"], pairs["reference_key"], strict=True):
         left, right = results.probabilities(own, split), results.probabilities(reference, split)
-        if left is not None and right is not None and labels is not None:
+        if left is not None and right is not None and labels is not None and len(left) == len(right) == labels.size:
             total += (left.argmax(axis=1) == labels).astype(float) - (right.argmax(axis=1) == labels)
             pair_count += 1
     return total / pair_count if pair_count else total[:0]

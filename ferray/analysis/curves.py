@@ -18,7 +18,7 @@ from ferray.analysis.wording import split_label
 
 CURVE_SPLITS = ("train", "validation")
 RISE = 0.05
-"""Validation loss counts as risen when the mean of the last tenth of the epochs lies more than this share above its minimum."""
+"""Validation loss counts as risen when it stays, through the last tenth of the epochs, more than this share above its minimum."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class CurvesInfo:
     synthetic: bool
 
     def split(self, size: int) -> list[CurvesInfo]:
-        """The same information, ``size`` variants at a time; at least one part."""
-        return [replace(self, variants=self.variants[start : start + size]) for start in range(0, max(1, len(self.variants)), size)]
+        """The same information, ``size`` variants at a time; none without variants."""
+        return [replace(self, variants=self.variants[start : start + size]) for start in range(0, len(self.variants), size)]
 
 
 def curves_info(results: Results) -> CurvesInfo:
@@ -105,9 +105,9 @@ def _process(variant: str, epochs: pd.DataFrame) -> Process:
 
 
 def _turns_up(losses: list[float]) -> bool:
-    """Whether a loss ends clearly above its minimum; the mean of the last tenth keeps one bad epoch from deciding."""
+    """Whether a loss ends clearly above its minimum; looking at the last tenth keeps one bad epoch at the end from deciding."""
     tail = losses[-math.ceil(len(losses) / 10) :]
-    return sum(tail) / len(tail) > (1 + RISE) * min(losses)
+    return min(tail) > (1 + RISE) * min(losses)
 
 
 def draw_curves(info: CurvesInfo, columns: int = 4) -> Figure:

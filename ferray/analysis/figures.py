@@ -11,12 +11,12 @@ from typing import TypeVar
 from matplotlib.figure import Figure
 
 from ferray.analysis.ablation import ablation_info, draw_ablation
+from ferray.analysis.accuracy import draw_models, models_info
 from ferray.analysis.confusion import confusion_info, draw_confusion, draw_pairs, pairs_info
 from ferray.analysis.curves import curves_info, draw_curves
 from ferray.analysis.examples import draw_examples, examples_info
-from ferray.analysis.models import draw_models, models_info
 from ferray.analysis.results import Results
-from ferray.analysis.search import draw_search, search_info
+from ferray.analysis.samples import draw_search, search_info
 from ferray.analysis.style import styled
 from ferray.errors import LedgerError
 
@@ -46,6 +46,7 @@ def render(name: str, draw: Callable[[], Figure]) -> Drawing:
         figure = draw()
         png, pdf = io.BytesIO(), io.BytesIO()
         figure.savefig(png, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+        figure.set_layout_engine("none")  # keeps the places that were just found, which takes longer than drawing
         figure.savefig(pdf, format="pdf", dpi=DOTS_PER_INCH, metadata={"CreationDate": None, "Producer": None, "Creator": None})
     return Drawing(name, png.getvalue(), pdf.getvalue())
 

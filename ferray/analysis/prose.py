@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from ferray.analysis.ablation import AblationInfo, Removal
+from ferray.analysis.accuracy import ModelsInfo, ModelSummary
 from ferray.analysis.confusion import ConfusionInfo, PairsInfo
 from ferray.analysis.curves import RISE, CurvesInfo, Process
-from ferray.analysis.models import ModelsInfo, ModelSummary
-from ferray.analysis.results import Results
-from ferray.analysis.search import SearchInfo
+from ferray.analysis.samples import SearchInfo
 from ferray.analysis.statistics import paired_difference
 from ferray.analysis.wording import count, factor_label, interval, listed, measured, plain, plural, setting, signed
+
+SUMMARIZED = 4
+"""Removals that the summary tells; the section on ablation tells all."""
 
 
 def summary(models: ModelsInfo, ablation: AblationInfo, pairs: PairsInfo | None) -> list[str]:
@@ -21,10 +23,12 @@ def summary(models: ModelsInfo, ablation: AblationInfo, pairs: PairsInfo | None)
     sentences = []
     if free:
         parts = [f"{model.variant} reaches {measured(model.accuracy['test'])}" for model in free]
-        sentences.append(f"On the {models.labels['test']}, {listed(parts)}.")
+        sentences.append(f"On the {models.labels['test']} set, {listed(parts)}.")
     effects = [_effect(removal) for removal in ablation.removals if removal.difference["test"].n]
     if effects:
-        sentences.append(f"Compared with {ablation.baseline} on the {ablation.labels['test']}: {'; '.join(effects)}.")
+        told = effects[:SUMMARIZED]
+        rest = f"; {plural(len(effects) - len(told), 'further removal')} below" if len(effects) > len(told) else ""
+        sentences.append(f"Compared with {ablation.baseline} on the {ablation.labels['test']} set: {'; '.join(told)}{rest}.")
     if pairs and pairs.pairs:
         first = pairs.pairs[0]
         sure = f"95 % interval {interval(first.share)}, n = {first.share.n}, {plural(pairs.seeds, 'seed')}"
@@ -40,10 +44,11 @@ def model_sentences(models: ModelsInfo) -> list[str]:
         return ["No trial of a complete network has finished yet."]
     first = by_name[0]
     sentences = [_comparison(first, other, models) for other in by_name[1:]]
-    over_images = first.image_accuracy["test"]
+    if first.accuracy["test"].has_interval:
+        sentences.append("Intervals over seeds speak about the training.")
     sentences.append(
-        f"The intervals above are over seeds. The {models.images['test']:,} images of the {models.labels['test']} leave an uncertainty of "
-        f"their own: for {first.variant}, Wilson's 95 % interval over images is {interval(over_images)} %."
+        f"The {models.images['test']:,} images of the {models.labels['test']} set leave an uncertainty of their own: for {first.variant}, "
+        f"Wilson's 95 % interval over images is {interval(first.image_accuracy['test'])} %."
     )
     for model in models.models:
         published, own = model.published["test"], model.accuracy["test"]
@@ -70,7 +75,7 @@ def _comparison(first: ModelSummary, other: ModelSummary, models: ModelsInfo) ->
     if difference.has_interval:
         sure = f"paired difference, 95 % interval {interval(difference, sign=True)}, {difference.n} seeds"
     gap = plain(abs(difference.mean))
-    return f"The accuracy of {sizes[0]} lies {gap} points {word} that of {sizes[1]} on the {models.labels['test']} ({sure})."
+    return f"The accuracy of {sizes[0]} lies {gap} points {word} that of {sizes[1]} on the {models.labels['test']} set ({sure})."
 
 
 def process_sentences(curves: CurvesInfo) -> list[str]:
@@ -87,15 +92,15 @@ def loss_definition(curves: CurvesInfo) -> str:
     if not curves.variants:
         return "No epoch has been recorded yet."
     return (
-        "The validation loss counts as turned up where its mean over the last tenth of the epochs lies more than "
+        "The validation loss counts as turned up where it stays, through the last tenth of the epochs, more than "
         f"{100 * RISE:.0f} % above its minimum."
     )
 
 
 def _process(one: Process, label: str) -> str:
     where = "above" if one.gap >= 0 else "below"
-    gap = f"training accuracy ends at {plain(one.train_accuracy)} %, {plain(abs(one.gap))} points {where} the {label}"
-    rise = f"the loss on the {label} turns up in {one.rising} of {plural(one.seeds, 'seed')}"
+    gap = f"training accuracy ends at {plain(one.train_accuracy)} %, {plain(abs(one.gap))} points {where} that on the {label} set"
+    rise = f"the loss on the {label} set turns up in {one.rising} of {plural(one.seeds, 'seed')}"
     lowest = f"it is lowest at epoch {plain(one.lowest_loss_epoch, 0)} of {one.epochs}" + (" on average" if one.seeds > 1 else "")
     return f"{one.variant}: {gap}; {rise}; {lowest}."
 
@@ -110,7 +115,8 @@ def ablation_sentences(ablation: AblationInfo) -> list[str]:
         if not estimate.n:
             sentences.append(f"{removal.variant}: no seed was finished both with and without {_factors(removal)}.{ended}")
             continue
-        sentences.append(f"{_effect(removal)[0].upper()}{_effect(removal)[1:]} on the {ablation.labels['test']}{_reading(removal)}.{ended}")
+        effect = _effect(removal)
+        sentences.append(f"{effect[0].upper()}{effect[1:]} on the {ablation.labels['test']} set{_reading(removal)}.{ended}")
     return sentences
 
 
@@ -155,7 +161,7 @@ def confusion_sentences(confusion: ConfusionInfo, pairs: PairsInfo, top: int = 5
     seeds = plural(len(confusion.seeds), "seed")
     sentences = [f"The matrix is that of {confusion.variant}, the variant of highest validation accuracy, summed over {seeds}."]
     if not pairs.pairs:
-        return [*sentences, f"It confused no image of the {confusion.label}."]
+        return [*sentences, f"It confused no image of the {confusion.label} set."]
     named = [
         f"{pair.true} for {pair.predicted} ({plain(pair.share.mean)} %, {interval(pair.share)}, n = {pair.share.n})"
         for pair in pairs.pairs[:top]
@@ -177,23 +183,23 @@ def search_sentences(search: SearchInfo) -> list[str]:
     chosen = [one for one in search.samples if one.chosen and one.validation.n]
     variants = len({one.variant for one in search.samples})
     tried = f"The search tried {plural(len(search.samples), 'sample')} of {listed(search.fields)} over {plural(variants, 'variant')}."
-    speaks = f"For each variant, the sample of highest mean accuracy on the {search.label} speaks for it everywhere else in this report."
+    speaks = f"For each variant, the sample of highest mean accuracy on the {search.label} set speaks for it in the other sections."
     sentences = [tried, speaks]
     if chosen:
         best = chosen[0]
         values = listed([f"{name} = {setting(value)}" for name, value in best.values.items()])
-        reached = f"{measured(best.validation)} on the {search.label}"
+        reached = f"{measured(best.validation)} on the {search.label} set"
         sentences.append(f"The best is sample {best.sample} of {best.variant} with {values}: {reached}.")
     return sentences
 
 
-def protocol_sentences(results: Results, labels: dict[str, str]) -> list[str]:
+def protocol_sentences(labels: dict[str, str]) -> list[str]:
     """What was selected on what, and what the numbers therefore mean."""
     validation, test = labels["validation"], labels["test"]
     return [
-        f"The epoch of each trial is the one of highest accuracy on the {validation}, the first among equals. Accuracies on the "
-        f"{validation} are therefore optimistic: a maximum over noisy epochs is biased upward.",
-        f"The {test} was recorded after every epoch and is used by nothing that selects an epoch, a setting or a variant.",
+        f"The epoch of each trial is the one of highest accuracy on the {validation} set, the first among equals. Accuracies on the "
+        f"{validation} set are therefore optimistic: a maximum over noisy epochs is biased upward.",
+        f"The {test} set was recorded after every epoch and is used by nothing that selects an epoch, a setting or a variant.",
         "Every variant was trained with the same seeds, so that differences are paired by seed.",
         "Failed and diverged trials are missing data with a cause: they enter no mean, and are listed below.",
     ]

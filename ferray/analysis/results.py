@@ -295,6 +295,9 @@ def _read(ledger: Ledger, key: str, damaged: list[Damage]) -> _Read:
         record = ledger.record(key) or {}
         if record and record["epochs"] != len(epochs):
             raise LedgerError(f"the record counts {record['epochs']} epochs, the file of epochs holds {len(epochs)}")
+        numbered = [row["epoch"] for row in epochs]
+        if numbered != list(range(1, len(epochs) + 1)):
+            raise LedgerError(f"{ledger.epochs_file(key)} does not hold the epochs one after the other")
         return _Read(key, status, identity, record, tuple(epochs))
     except (LedgerError, OSError, KeyError, TypeError, AttributeError) as error:
         damaged.append(Damage(key, _reason(error)))

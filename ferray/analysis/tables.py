@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ferray.analysis.ablation import AblationInfo
+from ferray.analysis.accuracy import ModelsInfo
 from ferray.analysis.confusion import PairsInfo
-from ferray.analysis.models import ModelsInfo
 from ferray.analysis.results import SPLITS, Results
-from ferray.analysis.search import SearchInfo
+from ferray.analysis.samples import SearchInfo
 from ferray.analysis.wording import count, factor_label, interval, plain, plural, probability, setting, signed, split_label
 
 
@@ -87,8 +87,8 @@ def models_table(info: ModelsInfo) -> Table:
         rows.append((*row, plain(model.macro_f1["test"].mean), plain(model.minutes.mean)))
     caption = (
         "Accuracy of each variant at the epoch selected on validation: mean over the finished seeds with Student's t interval, "
-        f"which speaks about the training, not about the choice of the images. Macro-F1 is that of the {info.labels['test']}; minutes are "
-        "per trial."
+        "which speaks about the training, not about the choice of the images. "
+        f"Macro-F1 is that of the {info.labels['test']} set; minutes are per trial."
     )
     return Table("models", caption, tuple(columns), tuple(rows), frozenset({0, 1}))
 
@@ -122,7 +122,7 @@ def pairs_table(info: PairsInfo) -> Table:
         for pair in info.pairs
     )
     caption = (
-        f"The most confused classes of {info.variant} on the {info.label}. The share is the mean over {plural(info.seeds, 'seed')}, "
+        f"The most confused classes of {info.variant} on the {info.label} set. The share is the mean over {plural(info.seeds, 'seed')}, "
         "the count their sum; Wilson's interval is over the images of the true class, each counted once."
     )
     return Table("confused_pairs", caption, columns, rows, frozenset({0, 1}))
@@ -144,7 +144,7 @@ def search_table(info: SearchInfo, top: int = 20) -> Table:
         for one in info.samples[:top]
     )
     caption = (
-        f"The best {len(rows)} of {len(info.samples)} samples by mean accuracy on the {info.label}, on which they are chosen: "
+        f"The best {len(rows)} of {len(info.samples)} samples by mean accuracy on the {info.label} set, on which they are chosen: "
         "the number of a chosen sample is therefore optimistic."
     )
     return Table("search", caption, columns, rows, frozenset({0}))

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,21 @@ def default_folder() -> Path:
 def entry_of(source: Path, cache: Path | None = None) -> Path:
     """The folder in which a source has its entry: named after its resolved path, and after the size and time of each of its files."""
     source = source.resolve()
-    files = _listing(source) if source.is_dir() else [_state(source.name, source.stat())]
+    if source.is_dir():
+        files = sorted(_state(path.relative_to(source).as_posix(), found) for path, found in files_below(source))
+    else:
+        files = [_state(source.name, source.stat())]
     return (cache or default_folder()) / "data" / digest({"format": FORMAT, "path": str(source), "files": files})[:32]
+
+
+def files_below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Every file below a folder with its state, in no order; links to folders are not followed, since they can go in circles."""
+    with os.scandir(folder) as found:
+        for item in found:
+            if item.is_dir(follow_symlinks=False):
+                yield from files_below(Path(item.path))
+            else:
+                yield Path(item.path), item.stat()
 
 
 def read(entry: Path, *, verify: bool) -> Dataset | None:
@@ -77,9 +91,6 @@ def write(entry: Path, dataset: Dataset) -> None:
             np.save(aside / f"{name}_images.npy", split.images)
             np.save(aside / f"{name}_labels.npy", split.labels)
         (aside / DESCRIPTION).write_text(json.dumps(dataset.summary(), indent=2) + "\n", encoding="utf-8")
-        for file in aside.iterdir():
-            with file.open("rb") as written:
-                os.fsync(written.fileno())
         aside.chmod(0o755)  # mkdtemp makes it private; a cache may be shared
         _put_in_place(aside, entry)
     except OSError as error:
@@ -106,22 +117,6 @@ def _put_in_place(aside: Path, entry: Path) -> None:
             pass
         finally:
             shutil.rmtree(discarded, ignore_errors=True)
-
-
-def _listing(folder: Path) -> list[list[Any]]:
-    """Name, size and time of every file below a folder, sorted."""
-    files = []
-    pending = [folder]
-    while pending:
-        current = pending.pop()
-        with os.scandir(current) as found:
-            for item in found:
-                path = Path(item.path)
-                if item.is_dir():
-                    pending.append(path)
-                else:
-                    files.append(_state(path.relative_to(folder).as_posix(), item.stat()))
-    return sorted(files)
 
 
 def _state(name: str, found: os.stat_result) -> list[Any]:

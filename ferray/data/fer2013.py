@@ -10,6 +10,7 @@ import csv
 import io
 import warnings
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -52,11 +53,14 @@ def load(path: Path, *, cache: Path | None = None, verify: bool = True) -> Datas
     ``verify`` compares a cached copy with its fingerprint before use. Raises DataError that names the fault and its place.
     """
     source = locate(path)
-    entry = caches.entry_of(source, cache)
-    cached = caches.read(entry, verify=verify)
-    if cached is None:
-        caches.write(entry, parse(source))
-        cached = caches.read(entry, verify=False)
+    try:
+        entry = caches.entry_of(source, cache)
+        cached = caches.read(entry, verify=verify)
+        if cached is None:
+            caches.write(entry, parse(source))
+            cached = caches.read(entry, verify=False)
+    except OSError as error:
+        raise DataError(f"{error.filename or source}: cannot be read ({error.strerror or error})") from error
     if cached is None:
         raise DataError(f"{entry}: the cache cannot be read back after writing; name another folder in FERRAY_CACHE")
     return cached
@@ -77,7 +81,7 @@ def locate(path: Path) -> Path:
 def parse(source: Path) -> Dataset:
     """Reads a located source without the cache. Takes seconds; raises DataError that names the fault and its place."""
     if source.is_dir():
-        places = [file.relative_to(source).as_posix() for file in source.rglob("*") if file.is_file()]
+        places = [file.relative_to(source).as_posix() for file, _ in caches.files_below(source)]
         return _from_images(source, places, lambda place: (source / place).read_bytes())
     if source.suffix.lower() == ".csv":
         with source.open(encoding="utf-8-sig", newline="") as stream:
@@ -96,7 +100,7 @@ def _from_zip(source: Path) -> Dataset:
                 with archive.open(tables[0]) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
                     return _from_csv(f"{source}/{tables[0]}", text)
             return _from_images(source, places, archive.read)
-    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, EOFError, zlib.error, RuntimeError, NotImplementedError) as error:
         raise DataError(f"{source}: damaged or unreadable zip: {error}") from error
 
 
@@ -206,4 +210,4 @@ def _is_litter(place: str) -> bool:
 def _found(places: Iterable[str]) -> str:
     kinds = Counter(PurePosixPath(place).suffix.lower() or "no suffix" for place in places)
     total = sum(kinds.values())
-    return f"{total:,} files: " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(4)) if total else "it is empty"
+    return f"{total:,} file{'s' if total > 1 else ''}: " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(4)) if total else "it is empty"

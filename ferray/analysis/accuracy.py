@@ -103,14 +103,14 @@ def draw_models(info: ModelsInfo) -> Figure:
                 axes.text(0.02, place, "no finished trial", transform=axes.get_yaxis_transform(), color=GREY, va="center", fontsize=7)
             if published is not None:
                 axes.plot([published], [place], "D", markerfacecolor="none", markeredgecolor=INK, markersize=5, markeredgewidth=0.9)
+        told = next(((value, place) for place, model in enumerate(info.models) if (value := model.published[split]) is not None), None)
+        if told is not None:
+            axes.annotate("published", told, xytext=(0, 4.5), textcoords="offset points", ha="center", fontsize=6.5)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel("accuracy (%)")
         hide_y_marks(axes)
     panels[0].set_yticks(range(len(names)), [f"{name} (n={model.finished})" for name, model in zip(names, info.models, strict=True)])
-    panels[0].set_ylim(len(names) - 0.4, -0.6)
-    if any(value is not None for model in info.models for value in model.published.values()):
-        ring = panels[1].plot([], [], "D", markerfacecolor="none", markeredgecolor=INK, markersize=5, markeredgewidth=0.9)
-        figure.legend(ring, ["published"], loc="outside lower right")
+    panels[0].set_ylim(len(names) - 0.4, -0.8)
     note_synthetic(figure, info.synthetic)
     return figure
 

@@ -127,5 +127,3 @@ def draw_search(info: SearchInfo) -> Figure:
     figure.legend(handles, ["chosen sample", "other samples"], loc="outside lower center", ncols=2)
     note_synthetic(figure, info.synthetic)
     return figure
-
-

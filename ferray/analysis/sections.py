@@ -1,0 +1,148 @@
+"""The sections of the report: which sentences, figures and tables answer which question."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ferray.analysis import details, prose, tables
+from ferray.analysis.ablation import AblationInfo, ablation_info, draw_ablation
+from ferray.analysis.accuracy import ModelsInfo, draw_models, models_info
+from ferray.analysis.confusion import ConfusionInfo, PairsInfo, confusion_info, draw_confusion, draw_pairs, pairs_info
+from ferray.analysis.curves import CurvesInfo, curves_info, draw_curves
+from ferray.analysis.examples import ExamplesInfo, draw_examples, examples_info
+from ferray.analysis.page import Page
+from ferray.analysis.results import SPLITS, Results
+from ferray.analysis.samples import SearchInfo, draw_search, search_info
+from ferray.analysis.wording import moment, plural, split_label
+
+CURVES_PER_FIGURE = 12
+"""Variants in one figure of curves; more than these would be too small to read on a page."""
+
+
+def compose(results: Results) -> tuple[Page, dict[str, Any]]:
+    """All sections with their figures and tables, and what the template says around them."""
+    page = Page()
+    models, ablation, search = models_info(results), ablation_info(results), search_info(results)
+    confusion = confusion_info(results)
+    pairs = pairs_info(confusion) if confusion else None
+    _models(page, models)
+    _process(page, curves_info(results))
+    _ablation(page, ablation)
+    page.section("confusion", "Which classes are confused")
+    if confusion is None or pairs is None:
+        page.say(["No finished trial has left predictions yet, so there is no confusion matrix."])
+    else:
+        _confusion(page, confusion, pairs, examples_info(results, pairs))
+    if search is not None:
+        _search(page, search)
+    labels = {split: split_label(str(results.data["name"]), split) for split in SPLITS}
+    context = {"summary": prose.summary(models, ablation, pairs), "protocol": prose.protocol_sentences(labels), "labels": labels}
+    return page, {**context, **_details(page, results)}
+
+
+def _models(page: Page, models: ModelsInfo) -> None:
+    page.section("models", "Models")
+    page.say(prose.model_sentences(models))
+    page.tabulate(tables.models_table(models))
+    published = any(value is not None for model in models.models for value in model.published.values())
+    page.show(
+        "models",
+        lambda: draw_models(models),
+        "Accuracy of every variant: the large dot is the mean over n seeds, the line its 95 % t interval, small dots are the seeds"
+        + (", hollow diamonds are published numbers." if published else "."),
+    )
+
+
+def _process(page: Page, curves: CurvesInfo) -> None:
+    page.section("process", "Training process")
+    page.enumerate(prose.process_sentences(curves))
+    page.say([prose.loss_definition(curves)])
+    for part, chosen in enumerate(curves.split(CURVES_PER_FIGURE)):
+        page.show(
+            "curves" if part == 0 else f"curves_{part + 1}",
+            lambda chosen=chosen: draw_curves(chosen),  # type: ignore[misc]
+            f"Accuracy and loss against epoch, training and {curves.labels['validation']} set. Thin lines are seeds, the thick line is "
+            "their mean over n seeds, the band reaches one standard deviation over seeds up and down; hollow dots mark the selected "
+            "epochs. Training figures are running ones over each epoch's augmented batches, with dropout where there is any, and are "
+            "therefore pessimistic about the training images.",
+        )
+
+
+def _ablation(page: Page, ablation: AblationInfo) -> None:
+    page.section("ablation", "Ablation")
+    page.enumerate(prose.ablation_sentences(ablation))
+    page.say(prose.path_sentences(ablation))
+    if ablation.removals:
+        page.show(
+            "ablation",
+            lambda: draw_ablation(ablation),
+            f"Accuracy minus that of {ablation.baseline} (the zero line) in points. The large dot is the mean over n paired seeds, the "
+            "line its 95 % paired t interval, small dots are the seeds.",
+        )
+        page.tabulate(tables.ablation_table(ablation))
+
+
+def _confusion(page: Page, confusion: ConfusionInfo, pairs: PairsInfo, examples: ExamplesInfo | None) -> None:
+    page.say(prose.confusion_sentences(confusion, pairs))
+    page.show(
+        "confusion",
+        lambda: draw_confusion(confusion),
+        f"Confusion matrix of {confusion.variant} on the {confusion.label} set at the selected epoch, summed over "
+        f"{plural(len(confusion.seeds), 'seed')}: counts, and percent of each true class. Both are shaded by percent.",
+    )
+    if not pairs.pairs:
+        return
+    page.show(
+        "confused_pairs",
+        lambda: draw_pairs(pairs),
+        f"The most confused classes of {pairs.variant}: true class, what it is taken for, and n, its images. The line is Wilson's "
+        "95 % interval over these images" + (", small dots are the seeds." if pairs.seeds > 1 else "."),
+    )
+    page.tabulate(tables.pairs_table(pairs))
+    if examples is None:
+        page.say(["The ledger holds no images of these pairs."])
+        return
+    page.show(
+        "examples",
+        lambda: draw_examples(examples),
+        f"Images that {examples.variant} most confidently takes for the wrong class: true class and answer at the left, below each "
+        f"image the mean probability over {plural(examples.seeds, 'seed')} of the wrong class and, in brackets, of the true one.",
+    )
+
+
+def _search(page: Page, search: SearchInfo) -> None:
+    page.section("search", "Search")
+    page.say(prose.search_sentences(search))
+    if search.numeric and len(search.points):
+        page.show(
+            "search",
+            lambda: draw_search(search),
+            f"Accuracy on the {search.label} set against each searched setting, n = {search.points['key'].nunique()} finished trials; "
+            "other settings vary along with it.",
+        )
+    page.tabulate(tables.search_table(search))
+
+
+def _details(page: Page, results: Results) -> dict[str, Any]:
+    """What the template's last section shows. The table of trials has no number, since it stands outside the text."""
+    trials = tables.trials_table(results)
+    page.tables.append(trials)
+    seeds, plan = details.plan_rows(results)
+    study = results.study or {}
+    return {
+        "study": study,
+        "title": study.get("title") or results.name,
+        "run": moment(str(study.get("created", "unknown"))),
+        "data": results.data,
+        "synthetic": results.synthetic,
+        "counts": details.status_counts(results),
+        "planned": len(results.trials),
+        "lost": details.lost_trials(results),
+        "damaged": results.damaged,
+        "environments": details.environments(results),
+        "seeds": seeds,
+        "plan": plan,
+        "searches": results.trials["sample"].nunique() > 1,
+        "twins": details.twins(results),
+        "trials": trials,
+    }

@@ -1,0 +1,176 @@
+"""Datasets: what they check, what identifies them, how they are divided, and the command line that describes them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ferray.config import DataSource
+from ferray.data import Dataset, Split, load
+from ferray.data.dataset import apportion, content_fingerprint
+from ferray.errors import DataError
+
+CLASSES = ("left", "right", "rare")
+
+
+def make(seed: int = 0, name: str = "made", classes: tuple[str, ...] = CLASSES) -> Dataset:
+    generator = np.random.default_rng(seed)
+
+    def split(size: int) -> Split:
+        labels = generator.permutation(np.repeat([0, 1, 2], [size // 2, size - size // 2 - 3, 3])).astype(np.int64)
+        return Split(generator.integers(0, 256, (size, 1, 4, 6), np.uint8), labels)
+
+    return Dataset.build(name, classes, {"train": split(100), "validation": split(40), "test": split(20)}, synthetic=True)
+
+
+def test_a_dataset_tells_its_counts_and_shape() -> None:
+    data = make()
+    assert data.counts["train"] == {"left": 50, "right": 47, "rare": 3}
+    assert data.image_shape == (1, 4, 6)
+    assert list(data.splits) == ["train", "validation", "test"]
+    assert data.summary()["fingerprint"] == data.fingerprint
+    assert len(data.fingerprint) == 32
+
+
+def test_the_fingerprint_covers_pixels_labels_and_classes_and_nothing_else() -> None:
+    data = make()
+    assert make(name="other").fingerprint == data.fingerprint
+    assert make(seed=1).fingerprint != data.fingerprint
+    assert make(classes=("left", "right", "rarest")).fingerprint != data.fingerprint
+    for part in ("images", "labels"):
+        for name, split in make().splits.items():
+            changed = {key: Split(value.images.copy(), value.labels.copy()) for key, value in data.splits.items()}
+            values = getattr(changed[name], part)
+            values[0] = 1 - np.minimum(values[0], 1)
+            assert content_fingerprint(CLASSES, changed) != data.fingerprint, (name, part, split)
+
+
+def test_images_moved_between_splits_change_the_fingerprint() -> None:
+    data = make()
+    images = np.concatenate([split.images for split in data.splits.values()])
+    labels = np.concatenate([split.labels for split in data.splits.values()])
+
+    def divided(*ends: int) -> str:
+        bounds = (0, *ends, len(labels))
+        parts = {name: Split(images[a:b], labels[a:b]) for name, a, b in zip(data.splits, bounds, bounds[1:], strict=True)}
+        return content_fingerprint(CLASSES, parts)
+
+    assert divided(100, 140) == data.fingerprint
+    assert divided(99, 140) != data.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        (Split(np.zeros((0, 1, 4, 6), np.uint8), np.zeros(0, np.int64)), "split 'test': holds no image"),
+        (Split(np.zeros((2, 1, 4, 6), np.uint8), np.array([0, 3])), "labels must lie in 0..2, not 0..3"),
+        (Split(np.zeros((2, 4, 6), np.uint8), np.array([0, 1])), "images must be uint8"),
+        (Split(np.zeros((2, 1, 4, 6), np.uint8), np.array([0])), "labels must be int64"),
+        (Split(np.zeros((2, 1, 5, 6), np.uint8), np.array([0, 1])), "must have one shape"),
+    ],
+)
+def test_a_malformed_split_is_refused(split: Split, message: str) -> None:
+    splits = make().splits | {"test": split}
+    with pytest.raises(DataError, match=message):
+        Dataset.build("made", CLASSES, splits, synthetic=True)
+
+
+@pytest.mark.parametrize("images", [3, 10, 50, 99])
+def test_a_subset_keeps_the_shares_of_splits_and_classes(images: int) -> None:
+    data = make()
+    part = data.subset(images)
+    assert len(part.train) == images
+    for name, split in data.splits.items():
+        assert len(part.splits[name]) == max(round(len(split) * images / 100), 3)
+        for label, count in enumerate(part.counts[name].values()):
+            assert count >= 1
+            share = float((split.labels == label).mean())
+            assert abs(count - share * len(part.splits[name])) < 2
+    assert part.fingerprint != data.fingerprint
+
+
+def test_a_subset_is_of_images_that_are_there_with_their_labels() -> None:
+    data = make()
+    known = {image.tobytes(): label for image, label in zip(data.train.images, data.train.labels, strict=True)}
+    part = data.subset(30)
+    assert len({image.tobytes() for image in part.train.images}) == 30
+    assert all(known[image.tobytes()] == label for image, label in zip(part.train.images, part.train.labels, strict=True))
+
+
+def test_a_subset_depends_on_its_seed_alone_and_grows_with_its_size() -> None:
+    data = make()
+    assert data.subset(30, seed=1).fingerprint == data.subset(30, seed=1).fingerprint
+    assert data.subset(30, seed=1).fingerprint != data.subset(30, seed=2).fingerprint
+    small = {image.tobytes() for image in data.subset(30).train.images}
+    assert small <= {image.tobytes() for image in data.subset(60).train.images}
+
+
+def test_a_subset_of_all_images_is_the_dataset_itself() -> None:
+    data = make()
+    assert data.subset(100).fingerprint == data.fingerprint
+
+
+@pytest.mark.parametrize("images", [0, 2, 101])
+def test_an_impossible_subset_is_refused_with_its_bounds(images: int) -> None:
+    with pytest.raises(DataError, match=r"between 3 \(the classes\) and 100 \(the training images\)"):
+        make().subset(images)
+
+
+def test_the_source_asks_for_the_subset() -> None:
+    whole = DataSource(images=200)
+    part = load(DataSource(images=200, subset=50))
+    assert (len(part.train), len(part.test)) == (50, 12)
+    assert part.fingerprint == load(whole).subset(50).fingerprint
+
+
+def test_a_split_takes_a_copy() -> None:
+    data = make()
+    taken = data.train.take(np.array([3, 1]))
+    taken.images[:] = 0
+    assert data.train.images[[3, 1]].any()
+    assert taken.labels.tolist() == data.train.labels[[3, 1]].tolist()
+
+
+def test_apportioning_is_exact_and_leaves_nobody_out() -> None:
+    assert apportion(10, np.array([1, 1, 2])).tolist() in ([3, 2, 5], [2, 3, 5])
+    assert apportion(5, np.array([1000, 1, 0, 1])).tolist() == [3, 1, 0, 1]
+    assert apportion(3, np.array([1000, 1, 0, 1])).tolist() == [1, 1, 0, 1]
+
+
+def describe(*arguments: str, cache: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "FERRAY_CACHE": str(cache), "COLUMNS": "120", "NO_COLOR": "1"}
+    return subprocess.run([sys.executable, "-m", "ferray.data", *arguments], capture_output=True, text=True, env=environment, check=False)
+
+
+def test_the_command_line_describes_the_synthetic_faces(tmp_path: Path) -> None:
+    done = describe("--subset", "700", cache=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for expected in ("surprise", "700", "1,050", "48x48", "drawn in memory", load(DataSource(subset=700)).fingerprint):
+        assert expected in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.zip"], "missing.zip: no such file or folder"),
+        (["--subset", "3"], "subset: must lie between 7"),
+        (["--subset", "0"], "subset: Input should be greater than or equal to 1"),
+        (["--subst", "3"], "No such option"),
+    ],
+)
+def test_a_users_mistake_is_told_on_stderr_with_status_2(tmp_path: Path, arguments: list[str], message: str) -> None:
+    done = describe(*arguments, cache=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_reading_data_loads_neither_ray_nor_torch() -> None:
+    code = "import sys, ferray.data, ferray.data.__main__; sys.exit(' '.join({'ray', 'torch'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

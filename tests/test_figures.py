@@ -1,0 +1,238 @@
+"""Figures: the numbers that they show, and what every one of them must say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ledger_fixture import Made, make_ledger
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from scipy import stats
+
+from ferray.analysis import figures
+from ferray.analysis.ablation import ablation_info
+from ferray.analysis.accuracy import draw_models, models_info
+from ferray.analysis.confusion import ConfusionInfo, confusion_info, draw_confusion, pairs_info
+from ferray.analysis.curves import curves_info
+from ferray.analysis.examples import examples_info
+from ferray.analysis.results import Results
+from ferray.analysis.samples import search_info
+from ferray.analysis.selection import best_variant, chosen_samples
+from ferray.analysis.style import shortened
+from ferray.errors import LedgerError
+
+Variants = dict[str, tuple[dict[str, Any], list[str]]]
+
+OUTCOME = {("dnn", 1): "failed", ("no augmentation", 3): "missing", ("no augmentation, input scaling", 0): "diverged"}
+DRAWS = [{"l1": 1e-6, "optimizer": "sgd"}, {"l1": 1e-3, "optimizer": "adam"}]
+TWO: Variants = {"cnn": ({}, []), "dnn": ({"model": "dnn"}, [])}
+FIGURES = [
+    figures.models_figure,
+    figures.curves_figure,
+    figures.ablation_figure,
+    figures.confusion_figure,
+    figures.pairs_figure,
+    figures.examples_figure,
+    figures.search_figure,
+]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return make_ledger(tmp_path_factory.mktemp("ledger"), seeds=4, outcome=OUTCOME)
+
+
+@pytest.fixture(scope="module")
+def results(made: Made) -> Results:
+    return Results.load(made.path, "report")
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    variants: Variants = {**TWO, "no augmentation": ({"augmentation.rotation": 0.0}, ["augmentation"])}
+    path = tmp_path_factory.mktemp("search")
+    search = {"l1": {"loguniform": [1e-7, 1e-2]}, "optimizer": {"choice": ["sgd", "adam"]}}
+    make_ledger(path, seeds=2, samples=DRAWS, search=search, variants=variants, synthetic=True, data_name="synthetic", epochs=4)
+    return Results.load(path, "report")
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(Text)]
+
+
+def test_models_have_the_mean_and_interval_of_their_finished_seeds(results: Results) -> None:
+    models = {model.variant: model for model in models_info(results).models}
+    values = results.trials.query("variant == 'dnn' and status == 'finished'")["test_accuracy"].to_numpy() * 100
+    low, high = stats.t.interval(0.95, len(values) - 1, loc=values.mean(), scale=stats.sem(values))
+    estimate = models["dnn"].accuracy["test"]
+    assert (estimate.mean, estimate.low, estimate.high, estimate.n) == pytest.approx((values.mean(), low, high, 3))
+    assert (models["dnn"].finished, models["dnn"].planned, models["dnn"].statuses["failed"]) == (3, 4, 1)
+    assert models["dnn"].parameters == 2_076_697
+    assert models["cnn"].published["test"] == pytest.approx(62.217)
+    assert list(models) == list(results.variants)
+
+
+def test_differences_are_paired_over_the_seeds_that_both_finished(results: Results) -> None:
+    info = ablation_info(results)
+    assert [removal.variant for removal in info.removals] == list(results.variants)[2:]
+    trials = results.trials[results.trials["status"] == "finished"].set_index(["variant", "seed"])["test_accuracy"]
+    first, second, third = info.removals
+    differences = 100 * (trials["no augmentation"] - trials["cnn"]).dropna()
+    assert first.points["test"] == pytest.approx(differences.to_numpy())
+    assert first.difference["test"].n == 3
+    assert first.difference["test"].p == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)
+    assert (first.added, second.added, third.added) == (("augmentation",), ("input_scaling",), ("batch_norm",))
+    assert (second.diverged, second.planned, second.difference["test"].n) == (1, 4, 3)
+    step = 100 * (trials["no augmentation, input scaling"] - trials["no augmentation"]).dropna().mean()
+    assert second.step["test"].mean == pytest.approx(step)
+    assert first.images["test"].mean == pytest.approx(differences.mean())
+
+
+def test_curves_have_a_line_per_finished_seed_and_their_mean(results: Results) -> None:
+    info = curves_info(results)
+    assert info.seeds == {"cnn": 4, "dnn": 3, "no augmentation": 3, "no augmentation, input scaling": 3, list(results.variants)[-1]: 4}
+    at = (info.means["variant"] == "cnn") & (info.means["split"] == "validation") & (info.means["metric"] == "accuracy")
+    last = info.means[at].set_index("epoch").loc[12]
+    values = results.epochs.query("variant == 'cnn' and epoch == 12")["validation_accuracy"] * 100
+    assert (last["mean"], last["high"] - last["mean"], last["count"]) == pytest.approx((values.mean(), values.std(), 4))
+    assert len(info.selected[info.selected["variant"] == "cnn"]) == 4
+
+
+def test_overfitting_shows_as_a_gap_and_a_loss_that_turns_up(results: Results) -> None:
+    processes = {one.variant: one for one in curves_info(results).processes}
+    assert (processes["no augmentation"].rising, processes["no augmentation"].seeds) == (3, 3)
+    assert processes["no augmentation"].gap > 15
+    assert processes["cnn"].rising == 0
+    assert processes["no augmentation"].lowest_loss_epoch < 9
+
+
+def test_many_variants_are_split_over_several_figures(results: Results) -> None:
+    assert [part.variants for part in curves_info(results).split(2)] == [
+        ("cnn", "dnn"),
+        ("no augmentation", "no augmentation, input scaling"),
+        (list(results.variants)[-1],),
+    ]
+
+
+def test_the_matrix_sums_the_seeds_of_the_best_variant_on_validation(results: Results, made: Made) -> None:
+    info = confusion_info(results)
+    assert info is not None
+    assert info.variant == best_variant(results) == "cnn"
+    assert info.counts.sum() == 4 * 160
+    accuracy = results.trials.query("variant == 'cnn'")["test_accuracy"].mean()
+    assert np.trace(info.counts) / info.counts.sum() == pytest.approx(accuracy)
+    assert info.shares.sum(axis=1) == pytest.approx(100)
+    labels = results.labels("test")
+    assert labels is not None
+    assert sum(info.images.values()) == labels.size
+
+
+def test_pairs_are_ordered_by_their_share_of_the_true_class(results: Results) -> None:
+    confusion = confusion_info(results)
+    assert confusion is not None
+    info = pairs_info(confusion)
+    shares = [pair.share.mean for pair in info.pairs]
+    assert shares == sorted(shares, reverse=True)
+    for pair in info.pairs:
+        assert pair.share.n == confusion.images[pair.true]
+        assert pair.share.mean == pytest.approx(100 * pair.count / (4 * pair.share.n))
+        assert pair.share.low < pair.share.mean < pair.share.high
+        assert np.mean(pair.by_seed) == pytest.approx(pair.share.mean)
+    assert all(pair.true != pair.predicted for pair in info.pairs)
+
+
+def test_a_class_without_images_is_no_pair() -> None:
+    info = ConfusionInfo(
+        "v", "test", "test", ("a", "b"), np.array([[3, 1], [0, 0]]), (0,), {"a": 4, "b": 0}, np.array([[[3, 1], [0, 0]]]), False
+    )
+    assert [(pair.true, pair.predicted) for pair in pairs_info(info).pairs] == [("a", "b")]
+    assert np.isnan(info.shares[1]).all()
+    assert "-" in texts(draw_confusion(info))
+
+
+def test_examples_are_images_of_the_pair_with_the_most_confident_first(results: Results, made: Made) -> None:
+    confusion = confusion_info(results)
+    assert confusion is not None
+    info = examples_info(results, pairs_info(confusion))
+    labels, images = results.labels("test"), results.images("test")
+    assert info is not None
+    assert labels is not None
+    assert images is not None
+    for row in info.rows:
+        assert [one.probability for one in row] == sorted((one.probability for one in row), reverse=True)
+        for one in row:
+            assert results.classes[labels[one.index]] == one.true != one.predicted
+            assert one.probability > one.true_probability
+            assert (one.image == images[one.index, 0]).all()
+
+
+def test_a_search_chooses_each_variants_sample_on_validation(searched: Results) -> None:
+    info = search_info(searched)
+    assert info is not None
+    means = searched.trials.groupby(["variant", "sample"])["validation_accuracy"].mean()
+    assert chosen_samples(searched) == {variant: int(means[variant].idxmax()) for variant in searched.variants}
+    assert (info.numeric, info.fields) == (("l1",), ("l1", "optimizer"))
+    assert info.logarithmic == {"l1": True}
+    assert len(info.points) == 12
+    ranked = [one.validation.mean for one in info.samples]
+    assert ranked == sorted(ranked, reverse=True)
+    assert models_info(searched).models[0].planned == 2
+
+
+def test_without_a_search_there_is_none(results: Results) -> None:
+    assert search_info(results) is None
+    with pytest.raises(LedgerError, match="does not hold what this figure shows"):
+        figures.search_figure(results)
+
+
+@pytest.mark.parametrize("draw", FIGURES, ids=lambda draw: draw.__name__)
+def test_every_figure_of_synthetic_data_says_so(searched: Results, draw: Callable[[Results], Figure]) -> None:
+    figure = draw(searched)
+    notes = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text() == "synthetic data"]
+    assert len(notes) == 1
+    assert notes[0].get_visible()
+
+
+@pytest.mark.parametrize("draw", FIGURES[:-1], ids=lambda draw: draw.__name__)
+def test_figures_of_real_data_do_not_speak_of_synthetic_data(results: Results, draw: Callable[[Results], Figure]) -> None:
+    assert "synthetic data" not in texts(draw(results))
+
+
+def test_fer2013_has_a_public_and_a_private_test_and_other_data_do_not(results: Results, searched: Results) -> None:
+    assert "private test, 160 images" in texts(figures.models_figure(results))
+    assert "test, 160 images" in texts(figures.models_figure(searched))
+
+
+def test_figures_say_how_many_seeds_stand_behind_them(results: Results) -> None:
+    assert "dnn (n=3)" in texts(figures.models_figure(results))
+    assert "no augmentation (n=3)" in texts(figures.ablation_figure(results))
+    assert "n = 3" in texts(figures.curves_figure(results))
+
+
+def test_a_study_without_finished_trials_draws_what_it_has(tmp_path: Path) -> None:
+    make_ledger(tmp_path, seeds=1, variants=TWO, outcome={("cnn", 0): "running", ("dnn", 0): "missing"})
+    results = Results.load(tmp_path, "report")
+    assert "no finished trial" in texts(figures.models_figure(results))
+    assert curves_info(results).variants == ("cnn",)
+    assert curves_info(results).processes == ()
+    assert "n = 1" in texts(figures.curves_figure(results))
+    assert confusion_info(results) is None
+    with pytest.raises(LedgerError, match="predictions and images of a finished trial"):
+        figures.confusion_figure(results)
+
+
+def test_the_same_results_give_the_same_bytes(searched: Results) -> None:
+    first, second = (figures.render("models", lambda: draw_models(models_info(searched))) for _ in range(2))
+    assert first == second
+    assert first.png.startswith(b"\x89PNG")
+    assert first.pdf.startswith(b"%PDF")
+
+
+def test_long_names_are_broken_where_words_end() -> None:
+    assert shortened("no augmentation, input scaling", 18) == "no augmentation,\ninput scaling"
+    assert shortened("short") == "short"
+    assert "".join(shortened("x" * 70, 30).split("\n")) == "x" * 70

@@ -1,0 +1,236 @@
+"""The report: one page from the ledger alone, whatever state the study is in, and its command line."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ledger_fixture import Made, make_ledger
+
+from ferray.analysis.report import write_report
+from ferray.errors import FerrayError, LedgerError
+from ferray.report import locate
+
+OUTCOME = {("dnn", 1): "failed", ("no augmentation", 2): "missing", ("no augmentation, input scaling", 0): "diverged"}
+ONE: dict[str, tuple[dict[str, Any], list[str]]] = {"cnn": ({}, [])}
+
+
+class Page(HTMLParser):
+    """The visible text of a page, its headings, and every address in it."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.addresses: list[str] = []
+        self.pictures = 0
+        self.open: list[str] = []
+        self.feed(file.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+        self.pictures += tag == "img"
+        if tag not in ("meta", "link", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> closes another element"
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", "".join(self.words).replace("\N{NO-BREAK SPACE}", " "))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return make_ledger(tmp_path_factory.mktemp("ledger"), outcome=OUTCOME)
+
+
+@pytest.fixture(scope="module")
+def file(made: Made) -> Path:
+    return write_report(made.path, "report")
+
+
+@pytest.fixture(scope="module")
+def page(file: Path) -> Page:
+    return Page(file)
+
+
+def test_the_page_answers_the_four_questions_and_closes_every_element(page: Page) -> None:
+    for title in ("1 Models", "2 Training process", "3 Ablation", "4 Which classes are confused", "5 Details"):
+        assert title in page.text
+    assert page.open == []
+    assert page.pictures == 6
+
+
+def test_the_page_needs_nothing_from_outside(page: Page, file: Path) -> None:
+    outside = [one for one in page.addresses if not one.startswith(("data:", "#", "figures/", "tables/"))]
+    assert outside == []
+    assert "http" not in re.sub(r"data:image/png;base64,[^\"]*", "", file.read_text(encoding="utf-8"))
+    for address in page.addresses:
+        if address.startswith(("figures/", "tables/")):
+            assert (file.parent / address).stat().st_size > 0
+
+
+def test_sentences_carry_mean_interval_and_number_of_seeds(page: Page) -> None:
+    assert re.search(r"On the private test set, cnn reaches \d\d\.\d % \(95 % interval \d\d\.\d to \d\d\.\d over 3 seeds\)", page.text)
+    assert re.search(r"Removing augmentation changes accuracy by \S+ points \(95 % interval \S+ to \S+, 2 paired seeds\)", page.text)
+    assert re.search(r"\w+ taken for \w+, in \d\d\.\d % of its images \(95 % interval \S+ to \S+, n = \d+, 3 seeds\)", page.text)
+    assert "the loss on the public test set turns up in 2 of 2 seeds" in page.text
+    assert "depends on the order of the path" in page.text
+
+
+def test_failed_diverged_and_missing_trials_are_told_with_their_errors(page: Page, made: Made) -> None:
+    assert "12 of 15 planned trials finished" in page.text
+    assert "failed: dnn, seed 1, after 4 epochs: RuntimeError: out of memory <while allocating>" in page.text
+    assert 'File "training.py", line 12, in fit' in page.text
+    assert "Of its 3 trials, 1 diverged: missing here, not averaged away." in page.text
+    assert "missing" in page.text
+    assert all(key in page.text for key in made.keys.values())
+
+
+def test_the_page_has_the_study_file_command_and_environment(page: Page) -> None:
+    assert "base: {model: cnn, epochs: 12} # <as the study file says>" in page.text
+    assert "python -m ferray.tune report.yaml" in page.text
+    assert "0123abc" in page.text
+    assert "These differ between trials" in page.text
+    assert "dirty" in page.text
+
+
+def test_real_data_are_not_called_synthetic(page: Page) -> None:
+    assert "synthetic" not in page.text.lower()
+
+
+def test_figures_and_tables_are_files_too(file: Path) -> None:
+    names = {one.name for one in (file.parent / "figures").iterdir()}
+    figures = ("models", "curves", "ablation", "confusion", "confused_pairs", "examples")
+    assert names == {f"{name}.{ending}" for name in figures for ending in ("png", "pdf")}
+    names = {one.name for one in (file.parent / "tables").iterdir()}
+    assert names == {f"{name}.{ending}" for name in ("models", "ablation", "confused_pairs", "trials") for ending in ("csv", "md", "tex")}
+
+
+def test_synthetic_data_are_named_at_the_top_and_in_every_caption(tmp_path: Path) -> None:
+    draws = [{"l1": 1e-6}, {"l1": 1e-4}]
+    make_ledger(tmp_path, synthetic=True, data_name="synthetic", seeds=2, variants=ONE, samples=draws, epochs=4, title=None)
+    page = Page(write_report(tmp_path, "report", folder=tmp_path / "elsewhere"))
+    assert "The images of this study are synthetic data" in page.text
+    assert len(re.findall(r"Figure \d+\. Synthetic data\.", page.text)) == page.pictures == 6
+    assert "The search tried 2 samples of l1" in page.text
+    assert "The study removes nothing, so there is no ablation." in page.text
+    assert (tmp_path / "elsewhere" / "index.html").exists()
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize("fate", ["missing", "running", "failed", "diverged"])
+def test_a_study_without_results_has_a_report_that_says_so(tmp_path: Path, fate: str) -> None:
+    make_ledger(tmp_path, seeds=1, variants=ONE, outcome={("cnn", 0): fate}, epochs=4)
+    page = Page(write_report(tmp_path, "report"))
+    assert "No trial has finished yet" in page.text
+    assert "no confusion matrix" in page.text
+    assert f"0 of 1 planned trials finished, 1 {'interrupted' if fate == 'running' else fate}" in page.text
+
+
+def test_one_seed_has_numbers_and_is_said_to_have_no_interval(tmp_path: Path) -> None:
+    make_ledger(tmp_path, seeds=1, epochs=4)
+    page = Page(write_report(tmp_path, "report"))
+    assert re.search(r"cnn reaches \d\d\.\d % \(one seed, so no interval\)", page.text)
+    assert "nan" not in page.text.lower().split()
+
+
+def test_damage_and_lost_images_are_told_and_do_not_stop_the_report(tmp_path: Path) -> None:
+    made = make_ledger(tmp_path, seeds=2, epochs=4)
+    (tmp_path / "trials" / made.keys["cnn", 0, 0] / "record.json").write_text("{")
+    (tmp_path / "trials" / made.keys["cnn", 0, 1] / "predictions.npz").write_bytes(b"")
+    for file in (tmp_path / "data").glob("*/evaluation.npz"):
+        file.unlink()
+    page = Page(write_report(tmp_path, "report"))
+    assert page.text.count("Cannot be read") >= 2
+    assert "1 damaged" in page.text
+
+
+def test_trials_with_the_same_numbers_are_pointed_out(tmp_path: Path) -> None:
+    made = make_ledger(tmp_path, seeds=2, variants=ONE, epochs=4)
+    first, second = (tmp_path / "trials" / key for key in made.keys.values())
+    shutil.copy(first / "epochs.jsonl", second / "epochs.jsonl")
+    text = Page(write_report(tmp_path, "report")).text
+    assert "Trials with the same numbers" in text
+    assert f"{first.name}, {second.name}" in text
+
+
+def test_a_report_can_be_written_again(made: Made, file: Path) -> None:
+    before = file.read_bytes()
+    assert write_report(made.path, "report") == file
+    assert file.read_bytes() == before
+    assert not list(file.parent.glob(".index*"))
+
+
+def test_a_folder_that_cannot_be_written_is_the_users_mistake(made: Made, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LedgerError, match="cannot write the report to"):
+        write_report(made.path, "report", folder=tmp_path / "file")
+
+
+def test_a_study_is_found_by_name_file_storage_or_report_folder(made: Made, file: Path, tmp_path: Path) -> None:
+    study = tmp_path / "any.yaml"
+    study.write_text("name: report\n")
+    for given, storage in (
+        ("report", made.path),
+        (str(study), made.path),
+        (str(made.path), tmp_path),
+        (str(file.parent), tmp_path),
+        (str(made.path / "studies" / "report"), tmp_path),
+        (None, made.path),
+    ):
+        ledger, name = locate(given, storage)
+        assert (ledger.path, name) == (made.path, "report")
+
+
+def test_of_several_studies_the_one_run_last_is_meant_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_ledger(tmp_path / "one", seeds=1, variants=ONE, name="old", epochs=2)
+    make_ledger(tmp_path / "two", seeds=1, variants=ONE, name="new", epochs=2, created="2026-11-21T10:00:00+00:00")
+    shutil.copytree(tmp_path / "two" / "studies" / "new", tmp_path / "one" / "studies" / "new")
+    assert locate(str(tmp_path / "one"), tmp_path)[1] == "new"
+    assert "holds 2 studies (new, old); this is the one run last, new" in capsys.readouterr().out
+
+
+def test_what_cannot_be_found_is_told_with_what_there_is(made: Made, tmp_path: Path) -> None:
+    nameless = tmp_path / "nameless.yaml"
+    nameless.write_text("seeds: 3\n")
+    with pytest.raises(FerrayError, match="a study file says its name"):
+        locate(str(nameless), made.path)
+    with pytest.raises(LedgerError, match=r"no study 'rapport'.*did you mean 'report'.*there are: report"):
+        locate("rapport", made.path)
+    with pytest.raises(LedgerError, match="no study has been run into"):
+        locate("report", tmp_path)
+    with pytest.raises(LedgerError, match="is no storage folder"):
+        locate(str(tmp_path), made.path)
+
+
+def test_the_command_writes_the_page_and_tells_mistakes_with_status_two(made: Made, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ferray.report"]
+    done = subprocess.run([*command, "report", "--storage", str(made.path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"report: {made.path / 'reports' / 'report' / 'index.html'}"
+    wrong = subprocess.run([*command, "other", "--storage", str(made.path)], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+    assert wrong.stderr == f"error: no study 'other' in {made.path} (there are: report)\n"
+    assert wrong.stdout == ""
+
+
+def test_reading_and_reporting_load_neither_ray_nor_torch(made: Made) -> None:
+    program = (
+        "import sys; from pathlib import Path; import ferray.report; from ferray import Results; import ferray.analysis.report;"
+        f"ferray.report.main('report', Path({str(made.path)!r}));"
+        "sys.exit(', '.join(name for name in ('ray', 'torch') if name in sys.modules) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

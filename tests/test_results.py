@@ -1,0 +1,173 @@
+"""Results: a ledger as data frames."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ledger_fixture import CLASSES, Made, make_ledger
+
+from ferray.analysis.results import Results
+from ferray.errors import LedgerError
+
+OUTCOME = {
+    ("dnn", 1): "failed",
+    ("no augmentation", 2): "missing",
+    ("no augmentation, input scaling", 0): "diverged",
+    ("cnn", 2): "running",
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return make_ledger(tmp_path_factory.mktemp("ledger"), outcome=OUTCOME)
+
+
+@pytest.fixture
+def results(made: Made) -> Results:
+    return Results.load(made.path, "report")
+
+
+def test_there_is_a_row_for_every_planned_trial(results: Results, made: Made) -> None:
+    trials = results.trials
+    assert list(trials["key"]) == list(made.keys.values())
+    status = {(row.variant, row.seed): row.status for row in trials.itertuples()}
+    assert {place: status[place] for place in OUTCOME if place != ("cnn", 2)} == {
+        place: fate for place, fate in OUTCOME.items() if place != ("cnn", 2)
+    }
+    assert status["cnn", 2] == "interrupted"
+    assert status["cnn", 0] == "finished"
+
+
+def test_a_trial_has_the_numbers_of_its_selected_and_its_last_epoch(results: Results, made: Made) -> None:
+    key = made.keys["cnn", 0, 0]
+    row = results.trials.set_index("key").loc[key]
+    rows = [json.loads(line) for line in results.ledger.epochs_file(key).read_text().splitlines()]
+    assert row["validation_accuracy"] == max(one["validation_accuracy"] for one in rows)
+    assert row["test_macro_f1"] == rows[int(str(row["selected_epoch"]).partition(".")[0]) - 1]["test_macro_f1"]
+    assert row["last_train_loss"] == rows[-1]["train_loss"]
+    assert (row["epochs"], row["parameters"], row["config.augmentation.rotation"]) == (12, 1_919_079, 31.4)
+
+
+def test_a_missing_trial_has_its_planned_settings_and_no_numbers(results: Results) -> None:
+    row = results.trials[results.trials["status"] == "missing"].iloc[0]
+    assert (row["variant"], row["seed"], row["config.seed"], row["config.augmentation.rotation"]) == ("no augmentation", 2, 2, 0.0)
+    assert np.isnan(row["test_accuracy"])
+
+
+def test_a_failed_trial_has_its_error(results: Results) -> None:
+    row = results.trials[results.trials["status"] == "failed"].iloc[0]
+    assert row["error"] == "RuntimeError: out of memory <while allocating>"
+
+
+def test_there_is_a_row_for_every_recorded_epoch(results: Results, made: Made) -> None:
+    epochs = results.epochs
+    assert len(epochs[epochs["key"] == made.keys["cnn", 0, 0]]) == 12
+    assert len(epochs[epochs["key"] == made.keys["cnn", 0, 2]]) == 4
+    diverged = epochs[epochs["status"] == "diverged"]
+    assert np.isnan(diverged["train_loss"].iloc[-1])
+
+
+def test_there_is_a_row_for_every_image_of_a_trial_and_split(results: Results, made: Made) -> None:
+    predictions = results.predictions
+    finished = int((results.trials["status"] == "finished").sum())
+    assert len(predictions) == finished * 2 * 160
+    own = predictions[(predictions["key"] == made.keys["cnn", 0, 0]) & (predictions["split"] == "test")]
+    accuracy = results.trials.set_index("key").loc[made.keys["cnn", 0, 0], "test_accuracy"]
+    right = own["label"].astype(str) == own["predicted"].astype(str)
+    assert right.mean() == pytest.approx(accuracy)
+    assert own[list(CLASSES)].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
+    assert list(own["image"]) == list(range(160))
+
+
+def test_predictions_can_be_of_the_last_epoch_and_of_some_trials(results: Results, made: Made) -> None:
+    frame = results.prediction_frame("last", [made.keys["dnn", 0, 0]])
+    assert set(frame["variant"]) == {"dnn"}
+    assert len(results.prediction_frame(keys=[])) == 0
+
+
+def test_without_a_study_all_trials_of_the_ledger_are_there(made: Made) -> None:
+    everything = Results.load(made.path)
+    assert len(everything.trials) == 14
+    assert set(everything.trials["study"]) == {"report"}
+    assert len(everything.epochs) > 100
+    assert len(everything.prediction_frame(keys=[made.keys["cnn", 0, 0]])) == 320
+    with pytest.raises(LedgerError, match="needs one study"):
+        _ = everything.baseline
+
+
+def test_a_trial_of_no_study_keeps_its_seed(made: Made, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(made.path, tmp_path / "copy"))
+    shutil.rmtree(copy / "studies")
+    trials = Results.load(copy).trials
+    assert set(trials["seed"]) == {0, 1, 2}
+    assert trials["study"].isna().all()
+
+
+def test_a_copied_folder_reads_the_same(made: Made, results: Results, tmp_path: Path) -> None:
+    copy = Results.load(shutil.copytree(made.path, tmp_path / "copy"), "report")
+    assert copy.trials.equals(results.trials)
+
+
+def test_an_unknown_study_names_those_there_are_and_the_nearest(made: Made) -> None:
+    with pytest.raises(LedgerError, match=r"no study 'raport'.*did you mean 'report'.*there: report"):
+        Results.load(made.path, "raport")
+
+
+def test_a_folder_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="no storage folder"):
+        Results.load(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("record.json", b"{"),
+        ("record.json", b"[]"),
+        ("record.json", b'{"key": "another", "status": "finished"}'),
+        ("trial.json", b"\x00\x01"),
+        ("epochs.jsonl", b'{"epoch": 1, "validation'),
+        ("epochs.jsonl", b'{"epoch": 1}\n'),
+    ],
+)
+def test_a_damaged_record_is_named_and_the_others_are_read(made: Made, tmp_path: Path, file: str, content: bytes) -> None:
+    copy = Path(shutil.copytree(made.path, tmp_path / "copy"))
+    key = made.keys["cnn", 0, 0]
+    (copy / "trials" / key / file).write_bytes(content)
+    results = Results.load(copy, "report")
+    assert [damage.key for damage in results.damaged] == [key]
+    assert results.damaged[0].reason
+    status = results.trials.set_index("key")["status"]
+    assert status[key] == "damaged"
+    assert status[made.keys["cnn", 0, 1]] == "finished"
+    assert not results.epochs.empty
+
+
+def test_damaged_predictions_are_named_when_they_are_read(made: Made, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(made.path, tmp_path / "copy"))
+    key = made.keys["cnn", 0, 0]
+    (copy / "trials" / key / "predictions.npz").write_bytes(b"PK\x03\x04 not a zip")
+    results = Results.load(copy, "report")
+    assert results.probabilities(key, "test") is None
+    assert results.probabilities(key, "test") is None
+    assert [damage.key for damage in results.damaged] == [key]
+
+
+def test_a_trial_whose_folder_was_made_a_moment_ago_is_no_damage(made: Made, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(made.path, tmp_path / "copy"))
+    (copy / "trials" / made.keys["no augmentation", 0, 2]).mkdir()
+    results = Results.load(copy, "report")
+    assert results.damaged == []
+    assert results.trials.set_index("key")["status"][made.keys["no augmentation", 0, 2]] == "interrupted"
+
+
+def test_a_study_of_which_nothing_has_run_has_rows_all_the_same(tmp_path: Path) -> None:
+    made = make_ledger(tmp_path, seeds=1, variants={"cnn": ({}, [])}, outcome={("cnn", 0): "missing"})
+    results = Results.load(made.path, "report")
+    assert list(results.trials["status"]) == ["missing"]
+    assert results.epochs.empty
+    assert results.predictions.empty

@@ -1,0 +1,164 @@
+"""Running a study: exactly what is missing, with the same numbers however it is run or disturbed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from studies import numbers, tiny
+
+from ferray import training
+from ferray.errors import LedgerError, ResourceError
+from ferray.ledger import Ledger
+from ferray.runner import run
+
+STUDY = tiny()
+DRIVER = """
+import sys
+from studies import tiny
+from ferray.runner import run
+outcome = run(tiny(base={**tiny().base, "epochs": int(sys.argv[2])}), sys.argv[1], local=sys.argv[3] == "local")
+print("TRAINED", outcome.trained, outcome.statuses, flush=True)
+sys.exit(130 if outcome.interrupted else 0)
+"""
+
+
+def silent(line: str) -> None:
+    """Says nothing."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+    storage = tmp_path_factory.mktemp("undisturbed")
+    outcome = run(STUDY, storage, local=True, say=silent)
+    assert (outcome.trained, outcome.statuses) == (4, {"finished": 4})
+    return Ledger(storage)
+
+
+def start(storage: Path, *, epochs: int = 2, how: str = "local") -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(storage), str(epochs), how],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
+    )  # fmt: skip
+
+
+def wait_for(condition: Any, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_a_finished_study_trains_nothing_again(undisturbed: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "fit", None)
+    said: list[str] = []
+    outcome = run(STUDY, undisturbed.path, say=said.append)
+    assert (outcome.trained, outcome.statuses) == (0, {"finished": 4})
+    assert said == ["study tiny: 4 trials planned, 4 in the ledger, 0 to run"]
+
+
+def test_an_edited_study_runs_only_what_is_new(undisturbed: Ledger) -> None:
+    larger = tiny(name="larger", seeds=3, variants={"wider": {"width": 0.1}})
+    outcome = run(larger, undisturbed.path, local=True, say=silent)
+    assert (outcome.trained, outcome.statuses) == (2 + 3, {"finished": 9})
+    assert undisturbed.studies() == ["larger", "tiny"]
+
+
+def test_on_ray_the_numbers_are_those_of_this_process(undisturbed: Ledger, tmp_path: Path) -> None:
+    said: list[str] = []
+    outcome = run(STUDY, tmp_path, say=said.append)
+    assert (outcome.trained, outcome.statuses, outcome.interrupted) == (4, {"finished": 4}, False)
+    there = numbers(undisturbed)
+    assert numbers(Ledger(tmp_path)) == {trial.key: there[trial.key] for trial in STUDY.plan()}
+    assert sum("epoch 2/2" in line for line in said) == 4
+    assert list(Ledger(tmp_path).tune_folder.rglob("events.out.tfevents*")), "TensorBoard shows the runs"
+
+
+@pytest.mark.parametrize("how", ["local", "ray"])
+def test_a_killed_driver_goes_on_where_it_was_with_the_same_numbers(tmp_path: Path, how: str) -> None:
+    ledger = Ledger(tmp_path / "disturbed")
+    driver = start(ledger.path, epochs=12, how=how)
+    wait_for(lambda: any(len(ledger.epochs(key)) >= 5 and ledger.checkpoint_file(key).exists() for key in ledger.keys()))
+    driver.kill()
+    driver.wait()
+    begun = {key: len(ledger.epochs(key)) for key in ledger.keys()}
+    assert 0 < sum(begun.values()) < 4 * 12
+    again = start(ledger.path, epochs=12, how=how)
+    output = again.communicate(timeout=100)[0]
+    assert "{'finished': 4}" in output, output
+    if how == "local":
+        half = next(key for key, epochs in begun.items() if 5 <= epochs < 12)
+        assert f"epoch {begun[half]}" in output or f"epoch {begun[half] + 1}" in output
+        assert "epoch 1/12" not in output.split("finished")[0], "the half-trained trial does not begin anew"
+    run(tiny(base={**STUDY.base, "epochs": 12}), tmp_path / "undisturbed", local=True, say=silent)
+    assert numbers(ledger) == numbers(Ledger(tmp_path / "undisturbed"))
+
+
+@pytest.mark.parametrize("how", ["local", "ray"])
+def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(tmp_path: Path, how: str) -> None:
+    ledger = Ledger(tmp_path)
+    driver = start(tmp_path, epochs=12, how=how)
+    wait_for(lambda: any(ledger.epochs(key) for key in ledger.keys()))
+    os.kill(driver.pid, signal.SIGINT)
+    output = driver.communicate(timeout=60)[0]
+    assert driver.returncode == 130, output
+    assert "Traceback" not in output
+    assert "{'finished': 4}" in start(tmp_path, epochs=12, how=how).communicate(timeout=100)[0]
+
+
+def test_two_drivers_on_one_ledger_share_the_work(undisturbed: Ledger, tmp_path: Path) -> None:
+    drivers = [start(tmp_path) for _ in range(2)]
+    outputs = [driver.communicate(timeout=100)[0] for driver in drivers]
+    assert all("{'finished': 4}" in output for output in outputs), outputs
+    ledger = Ledger(tmp_path)
+    there = numbers(undisturbed)
+    assert numbers(ledger) == {trial.key: there[trial.key] for trial in STUDY.plan()}
+    assert [ledger.record(key)["attempts"] for key in ledger.keys()] == [1] * 4  # type: ignore[index]
+
+
+def test_a_failing_trial_leaves_the_others_alone_and_is_retried_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = training.fit
+
+    def fails_for_seed_1(config: Any, data: Any, resume: Any = None) -> Iterator[Any]:
+        if config.seed == 1:
+            raise ValueError("seed 1 is unlucky")
+        return real(config, data, resume)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "fit", fails_for_seed_1)
+        assert run(STUDY, tmp_path, local=True, say=silent).statuses == {"finished": 2, "failed": 2}
+    assert run(STUDY, tmp_path, local=True, say=silent).trained == 0
+    outcome = run(STUDY, tmp_path, local=True, retry_failed=True, say=silent)
+    assert (outcome.trained, outcome.statuses) == (2, {"finished": 4})
+
+
+def test_a_damaged_record_is_named_set_aside_and_run_again(undisturbed: Ledger) -> None:
+    before = numbers(undisturbed)
+    key = STUDY.plan()[0].key
+    undisturbed.predictions_file(key).write_bytes(b"rot")
+    said: list[str] = []
+    outcome = run(STUDY, undisturbed.path, local=True, say=said.append)
+    assert (outcome.trained, outcome.statuses) == (1, {"finished": 4})
+    assert "the record of baseline seed 0 is damaged" in said[0]
+    assert numbers(undisturbed) == before
+
+
+def test_what_this_machine_lacks_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match="each trial asks for 1 GPU"):
+        run(tiny(gpus=1.0), tmp_path, say=silent)
+
+
+def test_storage_that_cannot_be_written_is_told_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LedgerError, match="must be a folder"):
+        run(STUDY, tmp_path / "file", say=silent)
+    with pytest.raises(LedgerError, match="cannot write"):
+        run(STUDY, tmp_path / "file" / "below", say=silent)

@@ -1,0 +1,121 @@
+"""Intervals: against scipy and statsmodels, and by simulation of their coverage."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
+
+from ferray.analysis.statistics import bootstrap_mean, mean_interval, paired_difference, wilson
+
+VALUES = [0.571, 0.583, 0.562, 0.590, 0.577]
+OTHERS = [0.541, 0.560, 0.555, 0.549, 0.561]
+
+
+def test_the_mean_interval_is_students() -> None:
+    ours = mean_interval(VALUES)
+    low, high = stats.t.interval(0.95, 4, loc=np.mean(VALUES), scale=stats.sem(VALUES))
+    assert (ours.low, ours.high) == pytest.approx((low, high))
+    assert (ours.mean, ours.n, ours.deviation) == pytest.approx((np.mean(VALUES), 5, np.std(VALUES, ddof=1)))
+
+
+def test_one_value_has_a_mean_and_no_interval() -> None:
+    one = mean_interval([0.5])
+    assert (one.mean, one.n, one.has_interval) == (0.5, 1, False)
+    assert not one.excludes_zero
+
+
+def test_no_value_gives_no_number() -> None:
+    assert math.isnan(mean_interval([]).mean)
+    assert mean_interval([math.nan]).n == 0
+
+
+def test_the_paired_difference_is_the_paired_t_test() -> None:
+    ours = paired_difference(VALUES, OTHERS)
+    theirs = stats.ttest_rel(VALUES, OTHERS)
+    interval = theirs.confidence_interval(0.95)
+    assert (ours.low, ours.high, ours.p) == pytest.approx((interval.low, interval.high, theirs.pvalue))
+    assert ours.excludes_zero == (theirs.pvalue < 0.05)
+
+
+def test_a_pair_with_a_missing_side_is_left_out() -> None:
+    whole = paired_difference(VALUES[1:], OTHERS[1:])
+    assert paired_difference(VALUES, [math.nan, *OTHERS[1:]]) == whole
+    assert whole.n == 4
+
+
+def test_equal_differences_have_no_p_value() -> None:
+    same = paired_difference([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+    assert (same.mean, same.low, same.high) == (0, 0, 0)
+    assert math.isnan(same.p)
+
+
+def test_pairs_need_the_same_length() -> None:
+    with pytest.raises(ValueError, match="same length, not 2 and 3"):
+        paired_difference([1.0, 2.0], [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 10), (1, 10), (7, 55), (2512, 3589), (10, 10)])
+def test_the_share_has_wilsons_interval(successes: int, n: int) -> None:
+    ours = wilson(successes, n)
+    assert (ours.low, ours.high) == pytest.approx(proportion_confint(successes, n, method="wilson"), abs=1e-12)
+
+
+def test_no_images_give_no_share() -> None:
+    assert math.isnan(wilson(0, 0).mean)
+
+
+def test_more_successes_than_images_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"must lie in 0\.\.10, not 11"):
+        wilson(11, 10)
+
+
+def test_seventy_percent_of_the_private_test_leave_one_and_a_half_points() -> None:
+    estimate = wilson(0.7 * 3589, 3589).scaled(100)
+    assert (estimate.high - estimate.low) / 2 == pytest.approx(1.5, abs=0.05)
+
+
+def test_the_bootstrap_agrees_with_the_normal_interval_of_many_images() -> None:
+    values = np.random.default_rng(1).choice([-1.0, 0.0, 1.0], 3589, p=[0.08, 0.87, 0.05])
+    ours = bootstrap_mean(values)
+    half = 1.96 * values.std(ddof=1) / math.sqrt(values.size)
+    assert (ours.low, ours.high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.1 * half)
+    assert bootstrap_mean(values) == ours
+
+
+def test_one_image_has_no_bootstrap_interval() -> None:
+    assert not bootstrap_mean([1.0]).has_interval
+    assert bootstrap_mean([]).n == 0
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_the_mean_interval_covers_as_often_as_it_says(n: int) -> None:
+    generator = np.random.default_rng(n)
+    found = [mean_interval(generator.normal(0.6, 0.01, n)) for _ in range(2000)]
+    covered = np.mean([one.low <= 0.6 <= one.high for one in found])
+    assert 0.935 < covered < 0.965
+
+
+def test_the_paired_interval_covers_although_seeds_differ_more_than_variants() -> None:
+    generator = np.random.default_rng(7)
+    covered = 0
+    for _ in range(2000):
+        blocks = generator.normal(0, 0.05, 5)
+        one = paired_difference(0.57 + blocks + generator.normal(0, 0.01, 5), 0.60 + blocks + generator.normal(0, 0.01, 5))
+        covered += one.low <= -0.03 <= one.high
+    assert 0.935 < covered / 2000 < 0.965
+
+
+def test_wilson_covers_for_a_rare_confusion_and_a_mean_over_seeds() -> None:
+    generator = np.random.default_rng(3)
+    single = generator.binomial(400, 0.06, 2000)
+    covered = np.mean([one.low <= 0.06 <= one.high for one in (wilson(k, 400) for k in single)])
+    assert 0.93 < covered < 0.975
+    # Three seeds that mostly agree about an image: the interval over distinct images keeps its promise.
+    chances = generator.beta(0.3, 4.7, (1000, 400))
+    shares = generator.binomial(3, chances).mean(axis=1) / 3
+    covered = np.mean([one.low <= 0.06 <= one.high for one in (wilson(share * 400, 400) for share in shares)])
+    assert covered > 0.94

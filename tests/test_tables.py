@@ -1,0 +1,98 @@
+"""Tables: what they say, and that each form of them escapes what would break it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from ledger_fixture import make_ledger
+
+from ferray.analysis.ablation import ablation_info
+from ferray.analysis.accuracy import models_info
+from ferray.analysis.confusion import confusion_info, pairs_info
+from ferray.analysis.results import Results
+from ferray.analysis.tables import Table, ablation_table, models_table, pairs_table, trials_table
+from ferray.analysis.wording import moment, signed, split_label
+
+AWKWARD = Table(
+    "awkward", "50 % of _all_ {cells} & more", ("name", "value"), (("a|b_c & 5 % #1 $x$ ~^\\{}", "\N{MINUS SIGN}1.5"), ('quo"ted,', "<1>"))
+)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    path = tmp_path_factory.mktemp("ledger")
+    make_ledger(path, outcome={("dnn", 1): "failed"})
+    return Results.load(path, "report")
+
+
+def test_csv_reads_back_with_a_hyphen_for_a_minus() -> None:
+    rows = list(csv.reader(io.StringIO(AWKWARD.csv())))
+    assert rows == [["name", "value"], ["a|b_c & 5 % #1 $x$ ~^\\{}", "-1.5"], ['quo"ted,', "<1>"]]
+
+
+def test_markdown_escapes_its_pipes() -> None:
+    lines = AWKWARD.markdown().splitlines()
+    assert lines[1] == "| --- | ---: |"
+    assert lines[2].startswith("| a\\|b_c & 5 %")
+
+
+def test_latex_escapes_all_that_has_a_meaning_to_it() -> None:
+    text = AWKWARD.latex()
+    assert r"a|b\_c \& 5 \% \#1 \$x\$ \textasciitilde{}\textasciicircum{}\textbackslash{}\{\} & $-$1.5 \\" in text
+    assert r"\caption{50 \% of \_all\_ \{cells\} \& more}" in text
+    assert text.index(r"\toprule") < text.index(r"\midrule") < text.index(r"\bottomrule")
+    assert r"\begin{tabular}{lr}" in text
+
+
+def test_the_model_table_has_sizes_seeds_intervals_and_published_numbers(results: Results) -> None:
+    table = models_table(models_info(results))
+    row = dict(zip(table.columns, table.rows[1], strict=True))
+    assert (row["variant"], row["network"], row["parameters"], row["seeds"]) == ("dnn", "DNN", "2,076,697", "2 of 3")
+    assert table.rows[0][table.columns.index("published")] == "62.2"
+    assert row["published"] == ""
+    assert " to " in row["95 % interval"]
+
+
+def test_the_ablation_table_has_a_row_per_removal_and_split(results: Results) -> None:
+    table = ablation_table(ablation_info(results))
+    assert len(table.rows) == 6
+    assert table.rows[0][:3] == ("no augmentation", "augmentation", "public test")
+    assert table.rows[1][-1] == "3 of 3"
+    assert "not corrected for several comparisons" in table.caption
+
+
+def test_the_pairs_table_counts_images_once(results: Results) -> None:
+    confusion = confusion_info(results)
+    assert confusion is not None
+    table = pairs_table(pairs_info(confusion, top=3))
+    assert len(table.rows) == 3
+    assert table.rows[0][-1] == "3"
+
+
+def test_the_trials_table_has_every_key(results: Results) -> None:
+    table = trials_table(results)
+    assert [row[-1] for row in table.rows] == list(results.trials["key"])
+    failed = next(row for row in table.rows if row[3] == "failed")
+    assert failed[6:8] == ("n/a", "n/a")
+
+
+def test_a_table_is_saved_in_three_forms(tmp_path: Path) -> None:
+    AWKWARD.save(tmp_path / "tables")
+    assert sorted(file.name for file in (tmp_path / "tables").iterdir()) == ["awkward.csv", "awkward.md", "awkward.tex"]
+
+
+def test_splits_are_public_and_private_for_fer2013_only() -> None:
+    assert [split_label("FER2013", split) for split in ("train", "validation", "test")] == ["train", "public test", "private test"]
+    assert [split_label("synthetic", split) for split in ("validation", "test")] == ["validation", "test"]
+
+
+def test_numbers_have_proper_signs_and_zero_has_none() -> None:
+    assert [signed(value) for value in (1.26, -1.26, -0.04, float("nan"))] == ["+1.3", "\N{MINUS SIGN}1.3", "0.0", "n/a"]
+
+
+def test_times_are_written_for_people() -> None:
+    assert moment("2026-11-20T12:00:00+02:00") == "2026-11-20 10:00 UTC"
+    assert moment("some day") == "some day"
