@@ -27,7 +27,7 @@ class InputNormalization:
             return images
         if self.kind == "scale":
             return images * (1 / 255)
-        if self.mean is not None and self.deviation is not None:
+        if self.kind == "standardize":
             return (images - self.mean) / self.deviation
         variance, mean = torch.var_mean(images, dim=(1, 2, 3), correction=0, keepdim=True)
         return (images - mean) / variance.sqrt().clamp(min=images[0].numel() ** -0.5)

@@ -56,8 +56,8 @@ class Optimization:
     @torch.no_grad()
     def penalty(self) -> Tensor:
         """l1 * sum |w| + l2 * sum w^2 over kernels, a number on the model's device."""
-        magnitudes = torch.stack(torch._foreach_norm(self.kernels, 1)).sum()
-        squares = torch.stack(torch._foreach_norm(self.kernels, 2)).square().sum()
+        magnitudes = torch.stack(torch._foreach_norm(self.kernels, 1, dtype=torch.float64)).sum()
+        squares = torch.stack(torch._foreach_norm(self.kernels, 2, dtype=torch.float64)).square().sum()
         return self.config.l1 * magnitudes + self.config.l2 * squares
 
     def state(self) -> dict[str, Any]:
@@ -83,21 +83,13 @@ class Optimization:
 
 
 def _optimizer(model: nn.Module, config: Config) -> Optimizer:
+    parameters, rate = list(model.parameters()), config.learning_rate
     if config.optimizer == "sgd":
-        nesterov = config.momentum > 0
-        return SGD(
-            model.parameters(),
-            lr=config.learning_rate,
-            momentum=config.momentum,
-            nesterov=nesterov,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
+        nesterov = config.momentum > 0  # torch refuses it without momentum
+        return SGD(parameters, rate, momentum=config.momentum, nesterov=nesterov, weight_decay=config.weight_decay, fused=True)
     if config.optimizer == "adamw":
-        return AdamW(
-            model.parameters(), lr=config.learning_rate, betas=ADAM_BETAS, eps=ADAM_EPSILON, weight_decay=config.weight_decay, fused=True
-        )
-    return Adam(model.parameters(), lr=config.learning_rate, betas=ADAM_BETAS, eps=ADAM_EPSILON, fused=True)
+        return AdamW(parameters, rate, betas=ADAM_BETAS, eps=ADAM_EPSILON, weight_decay=config.weight_decay, fused=True)
+    return Adam(parameters, rate, betas=ADAM_BETAS, eps=ADAM_EPSILON, fused=True)
 
 
 def _schedule(optimizer: Optimizer, config: Config, steps_per_epoch: int) -> LRScheduler | ReduceLROnPlateau | None:

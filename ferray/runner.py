@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import socket
 import sys
 import time
 from collections import Counter
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 WORKER_DEATHS = 3
 """So often a trial goes on elsewhere after the process that ran it died."""
+CONNECT_SECONDS = 5.0
+"""Within so long a cluster must answer."""
 POLL_SECONDS = 1.0
 """Between two looks at the trials that another driver is running."""
 
@@ -207,6 +210,8 @@ def _connect(study: Study, address: str | None, log: Path) -> bool:
     if ray.is_initialized():
         return False
     address = address or os.environ.get("RAY_ADDRESS") or None
+    if address:
+        _check_address(address)
     options: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # else Tune prints tables even when it is told to be silent
     logging.getLogger("ray").setLevel(logging.ERROR)  # ray.init takes all handlers away, so what it says would go to the terminal
@@ -224,6 +229,22 @@ def _connect(study: Study, address: str | None, log: Path) -> bool:
             have = f"{there.get(name, 0):g}"
             raise ResourceError(f"each trial asks for {wanted:g} {name} (`{name.lower()}s` in the study), and this machine has {have}")
     return True
+
+
+def _check_address(address: str) -> None:
+    """Refuses at once an address where nothing listens; Ray would try for minutes."""
+    if address.startswith("ray://"):
+        raise ResourceError(
+            f"{address}: Ray's client is not supported, since records are kept where the driver runs; "
+            "run the command on the cluster's head, or submit it with `ray job submit`"
+        )
+    host, colon, port = address.rpartition(":")
+    if not colon:
+        return  # "auto" and the like
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise ResourceError(f"no Ray cluster answers at {address!r}: {error}") from None
 
 
 def _divert_log(file: Path) -> None:

@@ -82,7 +82,7 @@ def make_ledger(
                 key = trial_key(Config.parse(config), fingerprint)
                 made.keys[variant, sample, seed] = key
                 plan.append({"key": key, "variant": variant, "sample": sample, "seed": seed, "overrides": values})
-                quality = QUALITY.get(variant, 0.6 - 0.02 * number) - 0.02 * sample
+                quality = QUALITY.get(variant, 0.6 - 0.02 * number) - 0.02 * min(sample, 8)
                 overfits = "augmentation" in removed
                 fate = fates.get((variant, seed), "finished")
                 if fate != "missing":

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner, Result
 
 from ferray.config import DataSource
 from ferray.data import Dataset, Split, load
+from ferray.data import __main__ as command_line
 from ferray.data.dataset import apportion, content_fingerprint
 from ferray.errors import DataError
 
@@ -57,7 +61,7 @@ def test_images_moved_between_splits_change_the_fingerprint() -> None:
 
     def divided(*ends: int) -> str:
         bounds = (0, *ends, len(labels))
-        parts = {name: Split(images[a:b], labels[a:b]) for name, a, b in zip(data.splits, bounds, bounds[1:], strict=True)}
+        parts = {name: Split(images[a:b], labels[a:b]) for name, a, b in zip(data.splits, bounds[:-1], bounds[1:], strict=True)}
         return content_fingerprint(CLASSES, parts)
 
     assert divided(100, 140) == data.fingerprint
@@ -142,16 +146,21 @@ def test_apportioning_is_exact_and_leaves_nobody_out() -> None:
     assert apportion(3, np.array([1000, 1, 0, 1])).tolist() == [1, 1, 0, 1]
 
 
-def describe(*arguments: str, cache: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "FERRAY_CACHE": str(cache), "COLUMNS": "120", "NO_COLOR": "1"}
-    return subprocess.run([sys.executable, "-m", "ferray.data", *arguments], capture_output=True, text=True, env=environment, check=False)
+@pytest.fixture
+def describe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    monkeypatch.setenv("FERRAY_CACHE", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "120")
+    app = typer.Typer()
+    app.command()(command_line.describe)
+    return lambda *arguments: CliRunner().invoke(app, arguments)
 
 
-def test_the_command_line_describes_the_synthetic_faces(tmp_path: Path) -> None:
-    done = describe("--subset", "700", cache=tmp_path)
-    assert done.returncode == 0, done.stderr
-    for expected in ("surprise", "700", "1,050", "48x48", "drawn in memory", load(DataSource(subset=700)).fingerprint):
+def test_the_command_line_describes_the_synthetic_faces(describe: Callable[..., Result]) -> None:
+    done = describe("--subset", "700")
+    assert done.exit_code == 0, done.stderr
+    for expected in ("surprise", "700", "1,050", "48x48", "drawn in memory"):
         assert expected in done.stdout
+    assert re.search(r"Fingerprint  [0-9a-f]{32}\n", done.stdout)
 
 
 @pytest.mark.parametrize(
@@ -163,14 +172,20 @@ def test_the_command_line_describes_the_synthetic_faces(tmp_path: Path) -> None:
         (["--subst", "3"], "No such option"),
     ],
 )
-def test_a_users_mistake_is_told_on_stderr_with_status_2(tmp_path: Path, arguments: list[str], message: str) -> None:
-    done = describe(*arguments, cache=tmp_path)
-    assert done.returncode == 2
+def test_a_users_mistake_is_told_on_stderr_with_status_2(describe: Callable[..., Result], arguments: list[str], message: str) -> None:
+    done = describe(*arguments)
+    assert done.exit_code == 2
     assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert not done.stdout
+
+
+def test_the_command_line_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "ferray.data", "missing.zip"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: missing.zip")
 
 
 def test_reading_data_loads_neither_ray_nor_torch() -> None:
-    code = "import sys, ferray.data, ferray.data.__main__; sys.exit(' '.join({'ray', 'torch'} & set(sys.modules)))"
+    code = "import sys, ferray.data, ferray.data.__main__; sys.exit(bool({'ray', 'torch'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -267,7 +267,7 @@ def test_what_is_not_fer2013_is_refused_with_a_reason(tmp_path: Path, cache: Pat
 
 def test_a_misspelt_path_names_its_neighbour(tmp_path: Path, cache: Path) -> None:
     make_zip(tmp_path / "fer2013.zip")
-    with pytest.raises(DataError, match="did you mean 'fer2013.zip'"):
+    with pytest.raises(DataError, match=r"did you mean 'fer2013\.zip'"):
         read(tmp_path / "fer2103.zip", cache)
 
 
@@ -340,7 +340,7 @@ def test_several_processes_at_once_make_one_entry(tmp_path: Path, cache: Path) -
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="cannot be written .*FERRAY_CACHE"):
+    with pytest.raises(DataError, match=r"cannot be written .*FERRAY_CACHE"):
         read(make_csv(tmp_path / "fer2013.csv"), tmp_path / "file")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,18 @@ def test_overfitting_shows_as_a_gap_and_a_loss_that_turns_up(results: Results) -
     assert processes["no augmentation"].gap > 15
     assert processes["cnn"].rising == 0
     assert processes["no augmentation"].lowest_loss_epoch < 9
+
+
+def test_an_exploding_loss_does_not_hide_the_others(tmp_path: Path) -> None:
+    made = make_ledger(tmp_path, seeds=1, variants=TWO, epochs=30)
+    assert np.isnan(curves_info(Results.load(tmp_path, "report")).highest_loss)
+    file = tmp_path / "trials" / made.keys["dnn", 0, 0] / "epochs.jsonl"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([json.dumps({**json.loads(lines[0]), "validation_loss": 900.0}), *lines[1:]]) + "\n")
+    results = Results.load(tmp_path, "report")
+    info = curves_info(results)
+    assert 2 < info.highest_loss < 8
+    assert figures.curves_figure(results).axes[2].get_ylim()[1] == pytest.approx(info.highest_loss)
 
 
 def test_many_variants_are_split_over_several_figures(results: Results) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ledger_fixture import Made, make_ledger
 
+from ferray.analysis.figures import Drawing
 from ferray.analysis.report import write_report
 from ferray.errors import FerrayError, LedgerError
 from ferray.report import locate
@@ -58,6 +59,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 @pytest.fixture(scope="module")
 def file(made: Made) -> Path:
     return write_report(made.path, "report")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A study of one trial that is half-way."""
+    return make_ledger(tmp_path_factory.mktemp("small"), seeds=1, variants=ONE, outcome={("cnn", 0): "running"}, epochs=4)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves figures empty where a test reads the words only."""
+    monkeypatch.setattr("ferray.analysis.page.render", lambda name, draw: Drawing(name, b"", b""))
 
 
 @pytest.fixture(scope="module")
@@ -139,14 +152,14 @@ def test_a_study_without_results_has_a_report_that_says_so(tmp_path: Path, fate:
     assert f"0 of 1 planned trials finished, 1 {'interrupted' if fate == 'running' else fate}" in page.text
 
 
-def test_one_seed_has_numbers_and_is_said_to_have_no_interval(tmp_path: Path) -> None:
+def test_one_seed_has_numbers_and_is_said_to_have_no_interval(tmp_path: Path, undrawn: None) -> None:
     make_ledger(tmp_path, seeds=1, epochs=4)
     page = Page(write_report(tmp_path, "report"))
     assert re.search(r"cnn reaches \d\d\.\d % \(one seed, so no interval\)", page.text)
     assert "nan" not in page.text.lower().split()
 
 
-def test_damage_and_lost_images_are_told_and_do_not_stop_the_report(tmp_path: Path) -> None:
+def test_damage_and_lost_images_are_told_and_do_not_stop_the_report(tmp_path: Path, undrawn: None) -> None:
     made = make_ledger(tmp_path, seeds=2, epochs=4)
     (tmp_path / "trials" / made.keys["cnn", 0, 0] / "record.json").write_text("{")
     (tmp_path / "trials" / made.keys["cnn", 0, 1] / "predictions.npz").write_bytes(b"")
@@ -157,7 +170,7 @@ def test_damage_and_lost_images_are_told_and_do_not_stop_the_report(tmp_path: Pa
     assert "1 damaged" in page.text
 
 
-def test_trials_with_the_same_numbers_are_pointed_out(tmp_path: Path) -> None:
+def test_trials_with_the_same_numbers_are_pointed_out(tmp_path: Path, undrawn: None) -> None:
     made = make_ledger(tmp_path, seeds=2, variants=ONE, epochs=4)
     first, second = (tmp_path / "trials" / key for key in made.keys.values())
     shutil.copy(first / "epochs.jsonl", second / "epochs.jsonl")
@@ -166,9 +179,10 @@ def test_trials_with_the_same_numbers_are_pointed_out(tmp_path: Path) -> None:
     assert f"{first.name}, {second.name}" in text
 
 
-def test_a_report_can_be_written_again(made: Made, file: Path) -> None:
+def test_a_report_can_be_written_again(small: Made) -> None:
+    file = write_report(small.path, "report")
     before = file.read_bytes()
-    assert write_report(made.path, "report") == file
+    assert write_report(small.path, "report") == file
     assert file.read_bytes() == before
     assert not list(file.parent.glob(".index*"))
 
@@ -215,21 +229,21 @@ def test_what_cannot_be_found_is_told_with_what_there_is(made: Made, tmp_path: P
         locate(str(tmp_path), made.path)
 
 
-def test_the_command_writes_the_page_and_tells_mistakes_with_status_two(made: Made, tmp_path: Path) -> None:
+def test_the_command_writes_the_page_and_tells_mistakes_with_status_two(small: Made) -> None:
     command = [sys.executable, "-m", "ferray.report"]
-    done = subprocess.run([*command, "report", "--storage", str(made.path)], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, "report", "--storage", str(small.path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == f"report: {made.path / 'reports' / 'report' / 'index.html'}"
-    wrong = subprocess.run([*command, "other", "--storage", str(made.path)], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == f"report: {small.path / 'reports' / 'report' / 'index.html'}"
+    wrong = subprocess.run([*command, "other", "--storage", str(small.path)], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
-    assert wrong.stderr == f"error: no study 'other' in {made.path} (there are: report)\n"
+    assert wrong.stderr == f"error: no study 'other' in {small.path} (there are: report)\n"
     assert wrong.stdout == ""
 
 
-def test_reading_and_reporting_load_neither_ray_nor_torch(made: Made) -> None:
+def test_reading_and_reporting_load_neither_ray_nor_torch(small: Made) -> None:
     program = (
         "import sys; from pathlib import Path; import ferray.report; from ferray import Results; import ferray.analysis.report;"
-        f"ferray.report.main('report', Path({str(made.path)!r}));"
+        f"ferray.report.main('report', Path({str(small.path)!r}));"
         "sys.exit(', '.join(name for name in ('ray', 'torch') if name in sys.modules) or None)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

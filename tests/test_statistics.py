@@ -53,6 +53,12 @@ def test_equal_differences_have_no_p_value() -> None:
     assert math.isnan(same.p)
 
 
+def test_an_interval_of_shares_ends_where_shares_end() -> None:
+    wide = mean_interval([0.1, 0.9]).within(0, 1)
+    assert (wide.low, wide.mean, wide.high) == (0, 0.5, 1)
+    assert not mean_interval([0.5]).within(0, 1).has_interval
+
+
 def test_pairs_need_the_same_length() -> None:
     with pytest.raises(ValueError, match="same length, not 2 and 3"):
         paired_difference([1.0, 2.0], [1.0, 2.0, 3.0])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -58,7 +60,7 @@ def models_info(results: Results) -> ModelsInfo:
     for variant in results.variants.values():
         own = trials[trials["variant"] == variant.name]
         finished = finished_of(trials, variant.name)
-        accuracy = {split: mean_interval(finished[f"{split}_accuracy"].to_numpy(float)).scaled(100) for split in SPLITS}
+        accuracy = {split: _percent(finished[f"{split}_accuracy"]) for split in SPLITS}
         known = own["parameters"].dropna()
         published = {split: results.published(variant.name, split) for split in SPLITS}
         models.append(
@@ -71,7 +73,7 @@ def models_info(results: Results) -> ModelsInfo:
                 statuses={str(status): int(number) for status, number in own["status"].value_counts().items()},
                 accuracy=accuracy,
                 image_accuracy={split: _over_images(accuracy[split], images[split]) for split in SPLITS},
-                macro_f1={split: mean_interval(finished[f"{split}_macro_f1"].to_numpy(float)).scaled(100) for split in SPLITS},
+                macro_f1={split: _percent(finished[f"{split}_macro_f1"]) for split in SPLITS},
                 seeds=tuple(int(seed) for seed in finished.index),
                 values={split: tuple(100 * finished[f"{split}_accuracy"].to_numpy(float)) for split in SPLITS},
                 published={split: None if value is None else 100 * value for split, value in published.items()},
@@ -119,6 +121,10 @@ def _network(config: Mapping[str, object]) -> str:
     width = config.get("width", 1.0)
     name = str(config.get("model", "")).upper()
     return name if width == 1.0 else f"{name}, width {width:g}"
+
+
+def _percent(shares: pd.Series[Any]) -> Estimate:
+    return mean_interval(shares.to_numpy(float)).scaled(100).within(0, 100)
 
 
 def _over_images(accuracy: Estimate, images: int) -> Estimate:

@@ -50,6 +50,7 @@ class CurvesInfo:
     means: pd.DataFrame
     selected: pd.DataFrame
     processes: tuple[Process, ...]
+    highest_loss: float  # where the axes of losses end, lest a few exploding epochs hide all others; NaN where nothing is cut off
     labels: Mapping[str, str]
     synthetic: bool
 
@@ -82,7 +83,7 @@ def curves_info(results: Results) -> CurvesInfo:
     processes = tuple(_process(name, finished[finished["variant"] == name]) for name in present if name in set(finished["variant"]))
     name = str(results.data["name"])
     labels = {"train": "training", "validation": split_label(name, "validation")}
-    return CurvesInfo(present, seeds, lines, means, selected, processes, labels, results.synthetic)
+    return CurvesInfo(present, seeds, lines, means, selected, processes, _cut(lines), labels, results.synthetic)
 
 
 def _process(variant: str, epochs: pd.DataFrame) -> Process:
@@ -102,6 +103,15 @@ def _process(variant: str, epochs: pd.DataFrame) -> Process:
         lowest_loss_epoch=float(lowest.mean()),
         selected_epoch=float(last["selected_epoch"].mean()),
     )
+
+
+def _cut(lines: pd.DataFrame) -> float:
+    """Losses are cut off above their 98th percentile, with a margin, where the largest lies at more than twice of it."""
+    losses = lines.loc[lines["metric"] == "loss", "value"].dropna()
+    if losses.empty:
+        return math.nan
+    usual = float(losses.quantile(0.98))
+    return 1.1 * usual if float(losses.max()) > 2 * usual else math.nan
 
 
 def _turns_up(losses: list[float]) -> bool:
@@ -139,6 +149,8 @@ def draw_curves(info: CurvesInfo, columns: int = 4) -> Figure:
     for panels in shared.values():
         for axes in panels[1:]:
             axes.sharey(panels[0])
+    if shared["loss"] and math.isfinite(info.highest_loss):
+        shared["loss"][0].set_ylim(top=info.highest_loss)
     if not info.variants:
         grid[0, 0].text(0, 0.5, "no epoch recorded yet", transform=grid[0, 0].transAxes)
     handles = [figure.axes[0].plot([], [], color=_COLOURS[split], linewidth=1.6)[0] for split in CURVE_SPLITS]

@@ -21,8 +21,9 @@ def write_report(storage: str | os.PathLike[str], study: str, *, folder: str | o
     """
     results = Results.load(storage, study)
     place = Path(folder) if folder is not None else results.ledger.report_folder(study)
-    page, context = compose(results)
     try:
+        place.mkdir(parents=True, exist_ok=True)
+        page, context = compose(results)
         for drawing in page.drawings:
             drawing.save(place / "figures")
         for table in page.tables:
@@ -51,7 +52,6 @@ def _template() -> jinja2.Template:
 
 def _write(file: Path, text: str) -> Path:
     """Aside, then renamed: a reader meets the old page or the new one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     handle, aside = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ferray.analysis.trials import Damage, Trial, read_trial, reason
 from ferray.config import flatten, merge
 from ferray.errors import LedgerError
 from ferray.ledger import Ledger
@@ -20,14 +21,6 @@ SPLITS = ("validation", "test")
 METRICS = tuple(f"{split}_{metric}" for split in ("train", *SPLITS) for metric in ("loss", "accuracy", "macro_f1"))
 
 Which = Literal["selected", "last"]
-
-
-@dataclass(frozen=True)
-class Damage:
-    """Something in the ledger that cannot be read, and why."""
-
-    key: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -41,17 +34,6 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class _Read:
-    """One trial as it lies on disk."""
-
-    key: str
-    status: str
-    identity: Mapping[str, Any] = field(default_factory=dict)
-    record: Mapping[str, Any] = field(default_factory=dict)
-    epochs: tuple[Mapping[str, Any], ...] = ()
-
-
-@dataclass(frozen=True)
 class Results:
     """The trials of one study, or of a whole ledger when ``study`` is None. Made by ``Results.load``."""
 
@@ -59,7 +41,7 @@ class Results:
     study: Mapping[str, Any] | None
     damaged: list[Damage]
     _plan: tuple[Mapping[str, Any], ...] = field(repr=False)
-    _reads: Mapping[str, _Read] = field(repr=False)
+    _reads: Mapping[str, Trial] = field(repr=False)
     _arrays: dict[str, dict[str, NDArray[Any]] | None] = field(repr=False, compare=False, default_factory=dict)
 
     @classmethod
@@ -86,9 +68,9 @@ class Results:
                     for entry in ledger.study(name)["plan"]:
                         owned.setdefault(entry["key"], {**entry, "study": name})
                 except (LedgerError, KeyError) as error:
-                    damaged.append(Damage(f"study {name}", _reason(error)))
+                    damaged.append(Damage(f"study {name}", reason(error)))
             plan = [owned.get(key, {"key": key}) for key in begun]
-        reads = {key: _read(ledger, key, damaged) for key in dict.fromkeys(entry["key"] for entry in plan)}
+        reads = {key: read_trial(ledger, key, damaged) for key in dict.fromkeys(entry["key"] for entry in plan)}
         return cls(ledger, document, damaged, tuple(plan), reads)
 
     # What the study says
@@ -251,7 +233,7 @@ class Results:
         try:
             return read()
         except (LedgerError, FileNotFoundError) as error:
-            damage = Damage(key, _reason(error))
+            damage = Damage(key, reason(error))
             if damage not in self.damaged:
                 self.damaged.append(damage)
             return None
@@ -271,7 +253,7 @@ class Results:
         row["error"] = f"{error['type']}: {error['message']}" if error else None
         return row
 
-    def _config(self, entry: Mapping[str, Any], read: _Read) -> dict[str, Any]:
+    def _config(self, entry: Mapping[str, Any], read: Trial) -> dict[str, Any]:
         """The settings of a trial: its own, or what the study plans where it has not begun."""
         if read.identity:
             return dict(read.identity["config"])
@@ -280,31 +262,7 @@ class Results:
         return merge(dict(self.variants[entry["variant"]].config), {**entry["overrides"], "seed": entry["seed"]})
 
 
-def _read(ledger: Ledger, key: str, damaged: list[Damage]) -> _Read:
-    """Reads one trial; each of its files once. Whatever is wrong with it is noted and goes no further."""
-    try:
-        status = ledger.status(key)
-        if status == "missing":
-            return _Read(key, status)
-        if status == "damaged":
-            ledger.record(key)  # says what is wrong
-        if status != "damaged" and not ledger.identity_file(key).exists():
-            return _Read(key, status)  # its folder was made a moment ago
-        identity = ledger.trial(key)
-        epochs = ledger.epochs(key)
-        record = ledger.record(key) or {}
-        if record and record["epochs"] != len(epochs):
-            raise LedgerError(f"the record counts {record['epochs']} epochs, the file of epochs holds {len(epochs)}")
-        numbered = [row["epoch"] for row in epochs]
-        if numbered != list(range(1, len(epochs) + 1)):
-            raise LedgerError(f"{ledger.epochs_file(key)} does not hold the epochs one after the other")
-        return _Read(key, status, identity, record, tuple(epochs))
-    except (LedgerError, OSError, KeyError, TypeError, AttributeError) as error:
-        damaged.append(Damage(key, _reason(error)))
-        return _Read(key, "damaged")
-
-
-def _names(entry: Mapping[str, Any], read: _Read) -> dict[str, Any]:
+def _names(entry: Mapping[str, Any], read: Trial) -> dict[str, Any]:
     """What tells a trial apart; the seed of a trial that no study plans is in its config."""
     seed = entry.get("seed", read.identity.get("config", {}).get("seed"))
     return {"key": entry["key"], "variant": entry.get("variant"), "sample": entry.get("sample", 0), "seed": seed}
@@ -312,7 +270,3 @@ def _names(entry: Mapping[str, Any], read: _Read) -> dict[str, Any]:
 
 def _number(value: Any) -> float:
     return float("nan") if value is None else float(value)
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)

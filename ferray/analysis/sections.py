@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ferray.analysis import details, prose, tables
@@ -64,7 +65,8 @@ def _process(page: Page, curves: CurvesInfo) -> None:
             f"Accuracy and loss against epoch, training and {curves.labels['validation']} set. Thin lines are seeds, the thick line is "
             "their mean over n seeds, the band reaches one standard deviation over seeds up and down; hollow dots mark the selected "
             "epochs. Training figures are running ones over each epoch's augmented batches, with dropout where there is any, and are "
-            "therefore pessimistic about the training images.",
+            "therefore pessimistic about the training images."
+            + (f" Losses above {curves.highest_loss:.1f} are cut off." if math.isfinite(curves.highest_loss) else ""),
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,10 @@ class Estimate:
     def excludes_zero(self) -> bool:
         """Whether the whole interval lies on one side of zero."""
         return self.has_interval and (self.low > 0 or self.high < 0)
+
+    def within(self, lowest: float, highest: float) -> Estimate:
+        """The same estimate with its interval cut to what the number can be; the interval covers no less often for it."""
+        return replace(self, low=max(lowest, self.low), high=min(highest, self.high)) if self.has_interval else self
 
     def scaled(self, factor: float) -> Estimate:
         """The same estimate in another unit, for example in percent with a factor of 100."""

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 from ferray.config import DataSource
-from ferray.data import fer2013, synthetic
 from ferray.data.dataset import Dataset, Split
+from ferray.data.fer2013 import load as load_fer2013
+from ferray.data.synthetic import generate
 from ferray.errors import DataError
 
 
@@ -21,9 +22,9 @@ def load(source: DataSource, *, cache: Path | None = None) -> Dataset:
     if source.source == "synthetic":
         if source.path is not None:
             raise DataError(f"{source.path}: synthetic faces are drawn, not read; leave out the path, or set source: fer2013")
-        whole = synthetic.generate(source.images, seed=source.seed)
+        whole = generate(source.images, seed=source.seed)
     else:
-        whole = fer2013.load(_fer2013_path(source), cache=cache, verify=source.subset is None)
+        whole = load_fer2013(_fer2013_path(source), cache=cache, verify=source.subset is None)
     return whole if source.subset is None else whole.subset(source.subset, seed=source.seed)
 
 

@@ -65,7 +65,7 @@ class Dataset:
         if len(shapes) > 1:
             raise DataError(f"{name}: images of one dataset must have one shape, not {sorted(shapes)}")
         known = fingerprint or content_fingerprint(classes, splits)
-        return cls(name, tuple(classes), *(splits[split_name] for split_name in SPLITS), fingerprint=known, synthetic=synthetic)
+        return cls(name, tuple(classes), splits["train"], splits["validation"], splits["test"], known, synthetic)
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -103,7 +103,8 @@ class Dataset:
         """
         total = len(self.train)
         if not len(self.classes) <= images <= total:
-            raise DataError(f"subset: must lie between {len(self.classes)} (the classes) and {total:,} (the training images), not {images:,}")
+            bounds = f"{len(self.classes)} (the classes) and {total:,} (the training images)"
+            raise DataError(f"subset: must lie between {bounds}, not {images:,}")
         if images == total:
             return self
         parts = {}
@@ -129,7 +130,7 @@ def content_fingerprint(classes: Sequence[str], splits: Mapping[str, Split]) -> 
 def apportion(total: int, weights: NDArray[np.int64]) -> NDArray[np.int64]:
     """Divides a whole number in proportion to the weights by largest remainders; every positive weight gets at least one."""
     ideal = total * weights / weights.sum()
-    counts = np.maximum(np.floor(ideal).astype(np.int64), weights > 0)
+    counts: NDArray[np.int64] = np.maximum(np.floor(ideal).astype(np.int64), weights > 0)
     while counts.sum() < total:
         counts[np.argmax(ideal - counts)] += 1
     while counts.sum() > total:

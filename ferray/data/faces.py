@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,10 @@ from numpy.typing import NDArray
 SIZE = 48
 BATCH = 16  # images drawn at once, so that a few such arrays fit in a processor's cache
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
+
+ACROSS = (np.arange(SIZE, dtype=np.float32) + 0.5) * (2 / SIZE) - 1
+"""Where the middles of the pixels lie, from left to right and from top to bottom."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +86,8 @@ def draw(faces: Faces, generator: np.random.Generator) -> NDArray[np.uint8]:
         face = Faces(**{field.name: getattr(faces, field.name)[some].reshape(-1, 1, 1) for field in fields(faces)})
         grey = _picture(face)
         grey += face.noise * generator.standard_normal(grey.shape, np.float32)
+        grey *= (1 - face.side_light * ACROSS) * face.gain
+        grey += face.offset
         grey *= 255
         grey += 0.5
         drawn = np.clip(grey, 0, 255, out=grey).astype(np.uint8)
@@ -93,18 +99,20 @@ class _Canvas:
     """The grey values of a few pictures, or of one part of each, and where each pixel lies as seen from the middle of the face."""
 
     def __init__(self, face: Faces) -> None:
-        centres = (np.arange(SIZE, dtype=np.float32) + 0.5) * (2 / SIZE) - 1
         radians = np.deg2rad(face.angle.astype(np.float64))
         self.face = face
         self.cosine, self.sine = np.cos(radians).astype(np.float32), np.sin(radians).astype(np.float32)
-        right, down = centres[None, None, :] - face.shift_x, centres[None, :, None] - face.shift_y
+        right, down = ACROSS[None, None, :] - face.shift_x, ACROSS[None, :, None] - face.shift_y
         self.x: Floats = (right * self.cosine + down * self.sine) / face.scale
         self.y: Floats = (down * self.cosine - right * self.sine) / face.scale
         self.sharpness = face.scale * (SIZE / 2)  # pixels per unit of length
         self.grey: Floats = face.background * (1 - 0.15 * self.y)
 
     def window(self, x: Floats | float, y: Floats | float, half_width: float, half_height: float) -> _Canvas:
-        """The same canvas cut to the rows and columns in which a box about (x, y) lies in any of the pictures."""
+        """The same canvas cut to the rows and columns in which a box about (x, y) lies in any of the pictures, to save time.
+
+        The box must hold all that is then painted, soft edges too, or a face would depend on what is drawn beside it.
+        """
         face, cosine, sine = self.face, self.cosine, self.sine
         column = (x * cosine - y * sine) * face.scale + face.shift_x
         row = (x * sine + y * cosine) * face.scale + face.shift_y
@@ -162,20 +170,17 @@ def _pixels(centre: Floats, half: Floats) -> slice:
 
 
 def _picture(face: Faces) -> Floats:
-    """The grey values of a few faces, before noise."""
+    """The grey values of a few faces, before noise and light."""
     canvas = _Canvas(face)
     _shoulders(canvas, face)
     _head(canvas, face)
     for side in (-1, 1):
-        _cheek(canvas.window(side * 0.4, 0.32, 0.32, 0.3), face, side)
-        _eye(canvas.window(side * face.eye_distance, -0.12, 0.28, 0.27), face, side)
-        _brow(canvas.window(side * face.eye_distance, -0.37, 0.26, 0.3), face, side)
-    _nose(canvas.window(0.0, -0.07, 0.3, 0.46), face)
-    _mouth(canvas.window(0.0, 0.53, 0.46, 0.36), face)
+        _cheek(canvas.window(side * 0.36, 0.26, 0.38, 0.36), face, side)
+        _eye(canvas.window(side * face.eye_distance, -0.14, 0.43, 0.36), face, side)
+        _brow(canvas.window(side * face.eye_distance, -0.34, 0.28, 0.45), face, side)
+    _nose(canvas.window(0.0, 0.03, 0.3, 0.58), face)
+    _mouth(canvas.window(0.0, 0.56, 0.48, 0.52), face)
     _hair(canvas.window(0.0, -0.5, 0.95, 0.85), face)
-    across = (np.arange(SIZE, dtype=np.float32) + 0.5) * (2 / SIZE) - 1
-    canvas.grey *= (1 - face.side_light * across) * face.gain
-    canvas.grey += face.offset
     return canvas.grey
 
 
@@ -183,7 +188,7 @@ def _shoulders(canvas: _Canvas, face: Faces) -> None:
     """The hair behind the head, the neck and the clothes."""
     behind = canvas.ellipse(0.0, -0.15, face.head_width + 0.15, 0.92)
     canvas.paint(canvas.cover(np.maximum(behind, canvas.y - face.hair_length), 1.5), face.hair * 0.8)
-    lower = canvas.window(0.0, 0.9, 1.3, 0.5)
+    lower = canvas.window(0.0, 1.1, 1.3, 0.75)
     lower.paint(lower.cover(np.maximum(np.abs(lower.x) - 0.33, 0.4 - lower.y)), face.skin * 0.72)
     lower.paint(lower.cover(lower.ellipse(0.0, 1.5, 1.05, 0.52)), face.clothes)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import warnings
 import zipfile
 import zlib
@@ -109,7 +110,7 @@ def _from_images(source: Path, places: list[str], read: Callable[[str], bytes]) 
     if not images:
         raise DataError(f"{source}: holds no image of FER2013 ({_found(places)}); {ACCEPTED}")
     members = sorted(_member(source, place) for place in images)
-    for one, other in zip(members, members[1:], strict=False):
+    for one, other in itertools.pairwise(members):
         if one[:3] == other[:3]:
             raise DataError(f"{source}: the same image occurs twice: {one.place} and {other.place}")
     pixels = np.empty((len(members), 1, SIZE, SIZE), np.uint8)
@@ -209,5 +210,7 @@ def _is_litter(place: str) -> bool:
 
 def _found(places: Iterable[str]) -> str:
     kinds = Counter(PurePosixPath(place).suffix.lower() or "no suffix" for place in places)
+    if not kinds:
+        return "it is empty"
     total = sum(kinds.values())
-    return f"{total:,} file{'s' if total > 1 else ''}: " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(4)) if total else "it is empty"
+    return f"{total:,} file{'s' if total > 1 else ''}: " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(4))

@@ -1,0 +1,88 @@
+"""The allowed imports: who may know of whom, and what importing must not load."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "ferray"
+MODULES = {".".join(file.relative_to(PACKAGE).with_suffix("").parts): file for file in sorted(PACKAGE.rglob("*.py"))}
+
+# What a module may import of ferray and of the two heavy libraries, lazily or not; names end where a package may be meant whole.
+ALLOWED = {
+    "errors": set(),
+    "config": {"errors"},
+    "designs": {"config", "errors"},
+    "search": {"config", "errors", "ray"},  # ray.tune draws the samples, inside a function
+    "study_file": {"config", "errors"},
+    "study": {"config", "designs", "errors", "search", "study_file", "data", "runner"},  # data and runner inside functions
+    "seeds": set(),
+    "data": {"config", "data", "errors"},
+    "ledger": {"errors"},
+    "writer": {"errors", "ledger"},
+    "environment": set(),
+    "metrics": {"torch"},
+    "normalization": {"config", "torch"},
+    "models": {"config", "seeds", "torch"},
+    "augmentation": {"config", "seeds", "torch"},
+    "optimization": {"config", "models", "torch"},
+    "training": {"augmentation", "config", "data", "errors", "metrics", "models", "normalization", "optimization", "seeds", "torch"},
+    "trainable": {"config", "data", "environment", "errors", "study", "training", "writer", "ray", "torch"},
+    "progress": {"study", "trainable", "ray"},
+    "runner": {"data", "environment", "errors", "ledger", "progress", "study", "trainable", "writer", "ray"},
+    "tune": {"analysis", "errors", "ledger", "runner", "study", "study_file"},
+    "analysis": {"analysis", "config", "errors", "ledger"},
+    "report": {"analysis", "errors", "ledger", "study", "study_file"},
+}
+
+
+def imported(file: Path) -> set[str]:
+    """The modules of ferray (by their first name), ray and torch that a file imports, apart from those for annotations only."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"ferray.{alias.name}" for alias in node.names} if node.module == "ferray" else {node.module}
+    ours = {name.split(".")[1] for name in names if name.startswith("ferray.")}
+    return ours | {name.split(".")[0] for name in names} & {"ray", "torch", "torchvision"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_what_its_layer_allows(module: str) -> None:
+    if module == "__init__":
+        return
+    layer = module.split(".")[0]
+    assert layer in ALLOWED, f"say in ALLOWED what {module} may import"
+    assert imported(MODULES[module]) - {layer if module != layer else ""} <= ALLOWED[layer]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import ferray",
+        "import ferray; ferray.Study(name='x').all_variants()",
+        "import ferray; ferray.Results",
+        "import ferray.report, ferray.analysis.report",
+        "import ferray.tune",
+        "from ferray.data import load; from ferray.config import DataSource; load(DataSource(images=70))",
+    ],
+)
+def test_the_read_half_loads_neither_ray_nor_torch(statement: str) -> None:
+    check = f"import sys; {statement}; sys.exit(bool({{'ray', 'torch'}} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_the_public_names_are_there() -> None:
+    import ferray
+
+    for name in ferray.__all__:
+        assert getattr(ferray, name)

@@ -1,0 +1,65 @@
+"""The command line of the run half, as a user meets it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TINY = """
+data: {source: synthetic, images: 140}
+base: {width: 0.05, epochs: 1, batch_size: 32, augmentation: {rotation: 20.0}}
+ablate: {remove: [augmentation]}
+seeds: 2
+"""
+
+
+def tune(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "COLUMNS": "200", "TERM": "dumb"}
+    command = [sys.executable, "-m", "ferray.tune", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=100)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    file = tmp_path / "tiny.yaml"
+    file.write_text(TINY)
+    return file
+
+
+def test_a_study_runs_and_ends_with_its_report(study: Path, tmp_path: Path) -> None:
+    first = tune("tiny.yaml", "--local", "--set", "base.l1=1e-5", folder=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "4 trials planned, 0 in the ledger, 4 to run" in first.stdout
+    page = tmp_path / "ferray_results" / "reports" / "tiny" / "index.html"
+    assert page.exists()
+    assert "python -m ferray.tune tiny.yaml --local --set base.l1=1e-5" in page.read_text()
+    again = tune("tiny.yaml", "--local", "--set", "base.l1=1e-5", folder=tmp_path)
+    assert "4 in the ledger, 0 to run" in again.stdout
+    more = tune("tiny.yaml", "--local", "--set", "base.l1=1e-5", "--set", "seeds=3", folder=tmp_path)
+    assert "6 trials planned, 4 in the ledger, 2 to run" in more.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tinny.yaml"], "no study file 'tinny.yaml'"),
+        (["quikstart"], "did you mean 'quickstart'"),
+        (["tiny.yaml", "--set", "base.epohcs=3"], "epohcs: unknown key; did you mean 'epochs'"),
+        (["tiny.yaml", "--set", "base.epochs"], "write NAME=VALUE"),
+        (["tiny.yaml", "--set", "data=fer2013"], "no path given"),
+        (["report", "--data", "nowhere.zip"], "nowhere.zip"),
+        (["tiny.yaml", "--storage", "tiny.yaml"], "must be a folder"),
+        (["tiny.yaml", "--set", "gpus=1"], "asks for 1 GPU"),
+        (["tiny.yaml", "--address", "127.0.0.1:1"], "no Ray cluster answers at '127.0.0.1:1'"),
+        (["tiny.yaml", "--address", "ray://127.0.0.1:10001"], "ray job submit"),
+    ],
+)
+def test_a_mistake_is_told_without_a_traceback_and_exits_with_2(arguments: list[str], message: str, study: Path, tmp_path: Path) -> None:
+    done = tune(*arguments, folder=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
