@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shlex
-import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ferray import environment
-from ferray.errors import LedgerError, ResourceError
 from ferray.ledger import DEFAULT_STORAGE, Ledger
-from ferray.trainable import epoch_line, run_trial, tune_trial
+from ferray.trainable import epoch_line, run_trial
 from ferray.writer import LedgerWriter
 
 if TYPE_CHECKING:
-    from ferray.data import Dataset, Split
+    from ferray.data import Dataset
     from ferray.study import Study, Trial
 
-WORKER_DEATHS = 3
-"""So often a trial goes on elsewhere after the process that ran it died."""
-CONNECT_SECONDS = 5.0
-"""Within so long a cluster must answer."""
+Executor = Callable[[list["Trial"]], bool]
+"""Runs the given trials into the ledger; True where the user interrupted it."""
 POLL_SECONDS = 1.0
 """Between two looks at the trials that another driver is running."""
 
@@ -75,10 +69,13 @@ def run(
             say(f"the record of {trial.label} is damaged; it was set aside{f' as {place}' if place else ''} and will run again")
     todo = _missing(ledger, trials.values(), retry_failed=retry_failed)
     say(_what_is_to_do(study, trials, todo))
-    if local:
-        interrupted = _until_done(todo, ledger, lambda free: _run_local(free, data, writer, say), say)
-    else:
-        interrupted = bool(todo) and _run_with_ray(study, todo, data, ledger, address, retry_failed, say)
+    interrupted = False
+    if todo:
+        try:
+            with _in_this_process(data, writer, say) if local else _on_ray(study, data, ledger, address, retry_failed, say) as execute:
+                interrupted = _until_done(todo, ledger, execute, say)
+        except KeyboardInterrupt:
+            interrupted = True
     statuses = Counter[str](ledger.status(key) for key in trials)
     return Outcome(storage, study.name, dict(statuses), len(todo) - len(_missing(ledger, todo, retry_failed=False)), interrupted)
 
@@ -95,14 +92,7 @@ def _what_is_to_do(study: Study, trials: dict[str, Trial], todo: list[Trial]) ->
 
 
 def _save(writer: LedgerWriter, study: Study, plan: list[Trial], data: Dataset, text: str | None) -> None:
-    description = {
-        "name": data.name,
-        "classes": list(data.classes),
-        "counts": data.counts,
-        "synthetic": data.synthetic,
-        "image_shape": list(data.image_shape),
-        "fingerprint": data.fingerprint,
-    }
+    description = data.summary()
     writer.save_data(
         description,
         {
@@ -154,25 +144,7 @@ def _command() -> str:
     return shlex.join(sys.argv)
 
 
-def _run_with_ray(
-    study: Study, todo: list[Trial], data: Dataset, ledger: Ledger, address: str | None, retry_failed: bool, say: Callable[[str], None]
-) -> bool:
-    import ray
-
-    log = ledger.tune_folder / f"{study.name}.log"
-    say(f"Ray's own messages go to {log}")
-    is_ours = _connect(study, address, log)
-    try:
-        actor = _writer_actor(ledger.path, retry_failed)
-        return _until_done(todo, ledger, lambda free: _run_with_tune(study, free, data, actor, ledger.tune_folder, say), say)
-    except KeyboardInterrupt:
-        return True
-    finally:
-        if is_ours:
-            ray.shutdown()
-
-
-def _until_done(todo: list[Trial], ledger: Ledger, execute: Callable[[list[Trial]], bool], say: Callable[[str], None]) -> bool:
+def _until_done(todo: list[Trial], ledger: Ledger, execute: Executor, say: Callable[[str], None]) -> bool:
     """Executes what is free until every trial has ended; True where the user interrupted it.
 
     Trials that another driver is running are waited for, and taken over if it dies.
@@ -193,129 +165,20 @@ def _until_done(todo: list[Trial], ledger: Ledger, execute: Callable[[list[Trial
     return False
 
 
-def _run_local(todo: list[Trial], data: Dataset, writer: LedgerWriter, say: Callable[[str], None]) -> bool:
-    try:
-        for number, trial in enumerate(todo, start=1):
+def _on_ray(
+    study: Study, data: Dataset, ledger: Ledger, address: str | None, retry_failed: bool, say: Callable[[str], None]
+) -> AbstractContextManager[Executor]:
+    from ferray.experiment import experiments
+
+    return experiments(study, data, ledger, address=address, retry_failed=retry_failed, say=say)
+
+
+@contextmanager
+def _in_this_process(data: Dataset, writer: LedgerWriter, say: Callable[[str], None]) -> Iterator[Executor]:
+    def execute(trials: list[Trial]) -> bool:
+        for number, trial in enumerate(trials, start=1):
             status = run_trial(trial, data, writer, lambda row, trial=trial: say(epoch_line(trial, row)))  # type: ignore[misc]
-            say(f"[{number}/{len(todo)}] {trial.label}: {status}")
-    except KeyboardInterrupt:
-        return True
-    return False
-
-
-def _connect(study: Study, address: str | None, log: Path) -> bool:
-    """Connects to Ray; True where it was started here, for this study alone."""
-    import ray
-
-    if ray.is_initialized():
+            say(f"[{number}/{len(trials)}] {trial.label}: {status}")
         return False
-    address = address or os.environ.get("RAY_ADDRESS") or None
-    if address:
-        _check_address(address)
-    options: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # else Tune prints tables even when it is told to be silent
-    logging.getLogger("ray").setLevel(logging.ERROR)  # ray.init takes all handlers away, so what it says would go to the terminal
-    try:
-        ray.init(**options, log_to_driver=False, configure_logging=False)
-    except (ConnectionError, ValueError) as error:
-        raise ResourceError(f"no Ray cluster answers at {address!r}: {error}") from None
-    _divert_log(log)
-    if address:
-        return False  # a cluster may still grow, so nothing is refused for what it lacks now
-    there = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    for name, wanted in (("GPU", study.gpus), ("CPU", study.cpus)):
-        if wanted > there.get(name, 0):
-            ray.shutdown()
-            have = f"{there.get(name, 0):g}"
-            raise ResourceError(f"each trial asks for {wanted:g} {name} (`{name.lower()}s` in the study), and this machine has {have}")
-    return True
 
-
-def _check_address(address: str) -> None:
-    """Refuses at once an address where nothing listens; Ray would try for minutes."""
-    if address.startswith("ray://"):
-        raise ResourceError(
-            f"{address}: Ray's client is not supported, since records are kept where the driver runs; "
-            "run the command on the cluster's head, or submit it with `ray job submit`"
-        )
-    host, colon, port = address.rpartition(":")
-    if not colon:
-        return  # "auto" and the like
-    try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-    except (OSError, ValueError) as error:
-        raise ResourceError(f"no Ray cluster answers at {address!r}: {error}") from None
-
-
-def _divert_log(file: Path) -> None:
-    """Sends what Ray says of itself to a file; progress and failures are told by ferray."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(file, delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("ray")
-    logger.handlers = [handler]
-    logger.propagate = False
-    logger.setLevel(logging.INFO)
-
-
-def _writer_actor(storage: Path, retry_failed: bool) -> Any:
-    """The ledger's writer on this machine, whichever node a trial runs on."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor: Any = ray.remote(LedgerWriter).options(num_cpus=0, scheduling_strategy=here).remote(str(storage), retry_failed=retry_failed)
-    ray.get(actor.__ray_ready__.remote())
-    return actor
-
-
-def _in_memory(data: Dataset) -> Dataset:
-    """The data set with plain arrays, which the object store keeps once per node and every trial maps."""
-
-    def plain(split: Split) -> Split:
-        return replace(split, images=np.asarray(split.images), labels=np.asarray(split.labels))
-
-    return replace(data, train=plain(data.train), validation=plain(data.validation), test=plain(data.test))
-
-
-def _run_with_tune(study: Study, todo: list[Trial], data: Dataset, actor: Any, folder: Path, say: Callable[[str], None]) -> bool:
-    """One Tune experiment over the given trials; True where the user interrupted it.
-
-    The configs are resolved before, so that their keys are known and the ledger can be asked; to Tune they are a grid.
-    """
-    import ray
-    from ray import tune
-
-    from ferray.progress import Progress
-
-    trials = {trial.key: trial for trial in todo}
-    points = [{"key": trial.key, "variant": trial.variant, "seed": trial.config.seed, **trial.overrides} for trial in todo]
-    progress = Progress(trials, say)
-    tuner = tune.Tuner(
-        tune.with_resources(
-            tune.with_parameters(tune_trial, trials=trials, data=_in_memory(data), actor=actor), {"cpu": study.cpus, "gpu": study.gpus}
-        ),
-        param_space={"trial": tune.grid_search(points)},
-        tune_config=tune.TuneConfig(
-            reuse_actors=True,
-            trial_name_creator=lambda one: trials[one.config["trial"]["key"]].label.replace(" ", "-"),
-            trial_dirname_creator=lambda one: str(one.config["trial"]["key"]),
-        ),
-        run_config=tune.RunConfig(
-            name=f"{study.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}",
-            storage_path=str(folder),
-            failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
-            callbacks=[progress],
-            verbose=0,
-        ),
-    )
-    results = tuner.fit()
-    for result in (results[index] for index in range(len(results))):
-        if result.error is not None:
-            if isinstance(result.error, LedgerError):
-                raise result.error
-            trial = trials[(result.config or {})["trial"]["key"]]
-            text = str(result.error)
-            error = {"type": type(result.error).__name__, "message": text.strip().rpartition("\n")[2], "traceback": text}
-            ray.get(actor.abandon.remote(trial.key, trial.identity, error, environment.describe()))
-    return len(progress.ended) < len(trials)
+    yield execute

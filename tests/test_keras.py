@@ -43,7 +43,7 @@ class Pair(NamedTuple):
     labels: np.ndarray
 
 
-REFERENCES = {"cnn": ("cnn", 48, 1, 1.0), "dnn": ("dnn", 48, 1, 1.0), "small cnn, 80x80 rgb": ("cnn", 80, 3, 0.25)}
+REFERENCES = {"cnn": ("cnn", 48, 1, 1.0), "dnn": ("dnn", 48, 1, 1.0), "small cnn, 72x72 rgb": ("cnn", 72, 3, 0.25)}
 
 
 @pytest.fixture(params=["float32", "float64"])

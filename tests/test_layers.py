@@ -33,7 +33,8 @@ ALLOWED = {
     "training": {"augmentation", "config", "data", "errors", "metrics", "models", "normalization", "optimization", "seeds", "torch"},
     "trainable": {"config", "data", "environment", "errors", "study", "training", "writer", "ray", "torch"},
     "progress": {"study", "trainable", "ray"},
-    "runner": {"data", "environment", "errors", "ledger", "progress", "study", "trainable", "writer", "ray"},
+    "experiment": {"data", "environment", "errors", "ledger", "progress", "study", "trainable", "writer", "ray"},
+    "runner": {"data", "environment", "experiment", "errors", "ledger", "study", "trainable", "writer"},  # experiment inside a function
     "tune": {"analysis", "errors", "ledger", "runner", "study", "study_file"},
     "analysis": {"analysis", "config", "errors", "ledger"},
     "report": {"analysis", "errors", "ledger", "study", "study_file"},

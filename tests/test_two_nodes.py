@@ -49,7 +49,7 @@ def test_every_record_arrives_from_a_node_with_folders_of_its_own(tmp_path: Path
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     storage = tmp_path / "storage"
     storage.mkdir()
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "node_ip_address": "127.0.0.1"})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     try:
         ray.init(cluster.address, log_to_driver=False)
         with node_elsewhere(cluster.address, storage):

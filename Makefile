@@ -1,0 +1,24 @@
+# Short names for the commands of README and CONTRIBUTING; each works without make too.
+
+.PHONY: setup quickstart test lint ci
+
+setup: .venv/bin/pytest
+
+.venv/bin/pytest: pyproject.toml constraints.txt
+	python3 -m venv .venv
+	.venv/bin/pip install -c constraints.txt -e '.[test]'
+	touch $@
+
+quickstart: setup
+	.venv/bin/python -m ferray.tune
+
+test: setup
+	.venv/bin/python -m pytest
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+ci:
+	.ci/run
