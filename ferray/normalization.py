@@ -17,9 +17,9 @@ class InputNormalization:
     def __init__(self, kind: str, training_images: Tensor, device: torch.device) -> None:
         """Takes the training set as uint8 [n, c, h, w]; its statistics are exact, from counts of the 256 values."""
         self.kind = kind
-        self.mean, self.deviation = (
-            (figure.to(device) for figure in pixel_statistics(training_images)) if kind == "standardize" else (None, None)
-        )
+        if kind == "standardize":
+            mean, deviation = pixel_statistics(training_images)
+            self.mean, self.deviation = mean.to(device), deviation.to(device)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Float images [n, c, h, w] with pixels in 0..255 to inputs of the same shape."""

@@ -66,7 +66,9 @@ def test_an_image_is_changed_alike_in_whatever_batch_it_is() -> None:
     images = _images(6, channels=3)
     draws = draw(EVERYTHING, 6, seed=0, epoch=1)
     together = augment(images, EVERYTHING, draws)
-    alone = torch.cat([augment(images[i : i + 1], EVERYTHING, {name: values[i : i + 1] for name, values in draws.items()}) for i in range(6)])
+    alone = torch.cat(
+        [augment(images[i : i + 1], EVERYTHING, {name: values[i : i + 1] for name, values in draws.items()}) for i in range(6)]
+    )
     assert torch.allclose(together, alone, atol=1e-3)
 
 

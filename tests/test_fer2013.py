@@ -276,7 +276,7 @@ def test_without_a_path_the_environment_says_where_the_set_lies(tmp_path: Path, 
     with pytest.raises(DataError, match="--data PATH"):
         load(DataSource(source="fer2013"), cache=cache)
     monkeypatch.setenv("FERRAY_FER2013", str(make_csv(tmp_path / "fer2013.csv")))
-    assert load(DataSource(source="fer2013"), cache=cache).name == "fer2013"
+    assert load(DataSource(source="fer2013"), cache=cache).name == "FER2013"
 
 
 def test_the_second_start_reads_the_cache_alone_as_read_only_maps(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

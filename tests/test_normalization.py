@@ -34,7 +34,9 @@ def test_standardize_gives_each_channel_of_the_training_set_mean_0_and_deviation
 def test_standardize_uses_the_training_set_for_other_images_too(images: Tensor) -> None:
     normalize = InputNormalization("standardize", images, torch.device("cpu"))
     means = images.double().mean(dim=(0, 2, 3))
-    assert torch.allclose(normalize(torch.zeros(2, 3, 5, 4))[0, :, 0, 0].double(), -means / images.double().std(dim=(0, 2, 3), correction=0))
+    assert torch.allclose(
+        normalize(torch.zeros(2, 3, 5, 4))[0, :, 0, 0].double(), -means / images.double().std(dim=(0, 2, 3), correction=0)
+    )
 
 
 def test_per_image_gives_each_image_mean_0_and_deviation_1(images: Tensor) -> None:

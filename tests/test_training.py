@@ -58,9 +58,11 @@ def _outcomes(config: Config, resume: Any = None, data: Any = DATA) -> list[Outc
 @pytest.mark.parametrize("model", ["cnn", "dnn"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_both_networks_learn_an_easy_task(model: str, precision: str) -> None:
-    config = _config(model=model, width=0.25 if model == "cnn" else 1.0, precision=precision, epochs=12, input_normalization="standardize")
+    width = 0.25 if model == "cnn" else 1.0
+    # Small batches, hence many steps: the running statistics of batch normalization need a few hundred.
+    config = _config(model=model, width=width, precision=precision, epochs=12, batch_size=6, input_normalization="standardize")
     last = list(fit(config, toy_data(train=240)))[-1]
-    assert last.row["train_loss"] < 0.5
+    assert last.row["train_accuracy"] >= 0.9
     assert last.row["validation_accuracy"] >= 0.95
     assert last.row["test_accuracy"] >= 0.95
     assert last.row["test_macro_f1"] >= 0.95

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -130,22 +131,18 @@ def draw_confusion(info: ConfusionInfo) -> Figure:
 
 
 def _draw_matrix(axes: Axes, info: ConfusionInfo, values: NDArray[np.float64], title: str, form: str) -> None:
-    size = len(info.classes)
-    # Both matrices are shaded by row share, so that a rare class is not pale throughout.
-    axes.imshow(np.nan_to_num(info.shares), cmap="Blues", vmin=0, vmax=100)
+    texts = np.array([[form.format(value) if np.isfinite(value) else "-" for value in row] for row in values])
+    sns.heatmap(
+        np.nan_to_num(info.shares),  # both matrices are shaded by row share, so that a rare class is not pale throughout
+        ax=axes, cmap="Blues", vmin=0, vmax=100, cbar=False, square=True, xticklabels=info.classes, yticklabels=info.classes,
+        annot=texts if len(info.classes) <= 12 else None, fmt="", annot_kws={"fontsize": 6.5},
+    )  # fmt: skip
     axes.set_title(title)
-    axes.set_xticks(range(size), info.classes, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(size), info.classes)
+    axes.set_xticklabels(axes.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticklabels(axes.get_yticklabels(), rotation=0)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    if size <= 12:
-        for i in range(size):
-            for j in range(size):
-                text = form.format(values[i, j]) if np.isfinite(values[i, j]) else "-"
-                bright = np.nan_to_num(info.shares)[i, j] > 55
-                axes.text(j, i, text, ha="center", va="center", fontsize=6.5, color="white" if bright else "#222222")
 
 
 def draw_pairs(info: PairsInfo) -> Figure:

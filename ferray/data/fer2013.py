@@ -25,7 +25,7 @@ from ferray.data import cache as caches
 from ferray.data.dataset import CLASSES, SPLITS, Dataset, Split
 from ferray.errors import DataError, nearest
 
-NAME = "fer2013"
+NAME = "FER2013"
 SIZE = 48
 PIXELS = SIZE * SIZE
 SPLIT_OF_USAGE = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}

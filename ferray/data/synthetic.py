@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from ferray.data.dataset import CLASSES, SPLITS, Dataset, Split, apportion
 from ferray.data.faces import Faces, Floats, draw
 
-NAME = "synthetic"
+NAME = "synthetic faces"
 
 FER2013_COUNTS = np.array([4953, 547, 5121, 8989, 6077, 4002, 6198], np.int64)
 """Images of each class in all of FER2013: the imbalance of the synthetic faces."""
