@@ -17,6 +17,9 @@ DNN_UNITS = (30, 30, 30, 30, 30)
 POOL = 4
 """Width and stride of the max pooling of each CNN block."""
 
+RUNNING_SHARE = 0.01
+"""Weight of the newest batch in the running statistics of batch normalization: what Keras calls a momentum of 0.99."""
+
 
 class Dropout(nn.Module):
     """Zeroes features with probability ``rate`` while training, from a generator of its own, and scales up the others."""
@@ -41,18 +44,18 @@ class Dropout(nn.Module):
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch normalization over all but the second axis, with Keras' epsilon and the running average of Keras' momentum 0.99.
+    """Batch normalization over all but the second axis, with the epsilon and the running averages of Keras.
 
     A batch with a single value per channel has no variance; it is normalized with the running statistics, which it leaves alone.
     """
 
     def __init__(self, channels: int) -> None:
-        super().__init__(channels, eps=1e-3, momentum=0.01)
+        super().__init__(channels, eps=1e-3, momentum=RUNNING_SHARE)
 
     def forward(self, features: Tensor) -> Tensor:
         """[n, c] or [n, c, h, w] to the same shape."""
         by_batch = self.training and features.numel() > features.shape[1]
-        return F.batch_norm(features, self.running_mean, self.running_var, self.weight, self.bias, by_batch, 0.01, self.eps)
+        return F.batch_norm(features, self.running_mean, self.running_var, self.weight, self.bias, by_batch, RUNNING_SHARE, self.eps)
 
 
 class Block(nn.Module):

@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 
-from ferray.config import merge
 from ferray.errors import ConfigError
 
 
@@ -55,13 +54,20 @@ def read(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def override(content: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
-    """The mapping with ``NAME=VALUE`` settings laid over it; names are dotted, values are YAML."""
+    """The mapping with ``NAME=VALUE`` settings in it; names are dotted, values are YAML and replace what was there."""
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals or not name.strip() or "" in name.strip().split("."):
             raise ConfigError(f"--set {setting}: write NAME=VALUE, for example --set base.epochs=3")
-        content = merge(content, {name.strip(): _parse(value, f"--set {setting}")})
+        content = _replace(content, name.strip().split("."), _parse(value, f"--set {setting}"))
     return content
+
+
+def _replace(content: Any, path: list[str], value: Any) -> Any:
+    if not path:
+        return value
+    mapping = content if isinstance(content, dict) else {}
+    return {**mapping, path[0]: _replace(mapping.get(path[0]), path[1:], value)}
 
 
 def _parse(text: str, where: str) -> Any:

@@ -18,7 +18,7 @@ ALLOWED = {
     "config": {"errors"},
     "designs": {"config", "errors"},
     "search": {"config", "errors", "ray"},  # ray.tune draws the samples, inside a function
-    "study_file": {"config", "errors"},
+    "study_file": {"errors"},
     "study": {"config", "designs", "errors", "search", "study_file", "data", "runner"},  # data and runner inside functions
     "seeds": set(),
     "data": {"config", "data", "errors"},

@@ -67,6 +67,12 @@ def test_overrides_are_dotted_names_and_yaml_values() -> None:
     }
 
 
+def test_an_override_replaces_what_was_there() -> None:
+    base = {"variants": {"dnn": {"model": "dnn"}}, "seeds": 5}
+    assert override(base, ["variants={}", "seeds.x=1"]) == {"variants": {}, "seeds": {"x": 1}}
+    assert base["seeds"] == 5
+
+
 @pytest.mark.parametrize("setting", ["base.epochs", "=3", "base..epochs=3", "a=[1,"])
 def test_an_override_that_is_none_is_refused(setting: str) -> None:
     with pytest.raises(ConfigError, match="--set"):

@@ -178,7 +178,7 @@ def test_the_test_split_influences_nothing_else() -> None:
 
 
 def test_the_selected_epoch_is_the_first_of_highest_validation_accuracy() -> None:
-    epochs = list(fit(_config(epochs=8, learning_rate=3e-3), DATA))
+    epochs = list(fit(_config(model="dnn", width=1.0, epochs=8, batch_size=8, seed=1), DATA))
     accuracies = [epoch.row["validation_accuracy"] for epoch in epochs]
     assert len(set(accuracies)) > 1
     for count, epoch in enumerate(epochs, 1):
@@ -270,6 +270,11 @@ def test_the_recorded_learning_rate_is_that_of_the_epochs_last_step() -> None:
     steps = 3 * math.ceil(len(DATA.train.labels) / 16)
     expected = [0.005 * (1 + math.cos(math.pi * (steps / 3 * epoch - 1) / steps)) for epoch in (1, 2, 3)]
     assert rates == pytest.approx(expected)
+
+
+def test_the_plateau_schedule_hears_of_the_validation_loss() -> None:
+    config = _config(model="dnn", optimizer="sgd", schedule="plateau", learning_rate=1e-12, epochs=9)
+    assert [epoch.row["learning_rate"] for epoch in fit(config, DATA)] == pytest.approx([1e-12] * 7 + [5e-13] * 2, rel=1e-6, abs=0)
 
 
 def test_the_parameters_are_counted() -> None:
