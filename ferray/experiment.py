@@ -38,7 +38,7 @@ CONNECT_SECONDS = 5.0
 def experiments(
     study: Study, data: Dataset, ledger: Ledger, *, address: str | None, retry_failed: bool, say: Callable[[str], None]
 ) -> Iterator[Callable[[list[Trial]], bool]]:
-    """Connects to Ray and gives the function that runs trials on it; what was started here is stopped in the end.
+    """Connects to Ray and gives the function that runs trials on it; in the end disconnects, and stops what was started here.
 
     Raises ResourceError where no cluster answers, or this machine lacks what each trial asks for.
     """
@@ -54,7 +54,7 @@ def experiments(
 
 
 def _connect(study: Study, address: str | None, log: Path) -> bool:
-    """Connects to Ray; True where it was started here, for this study alone."""
+    """Connects to Ray; True where that was done here, so that it is to be undone in the end."""
     if ray.is_initialized():
         return False
     address = address or os.environ.get("RAY_ADDRESS") or None
@@ -69,7 +69,7 @@ def _connect(study: Study, address: str | None, log: Path) -> bool:
         raise ResourceError(f"no Ray cluster answers at {address!r}: {error}") from None
     _divert_log(log)
     if address:
-        return False  # a cluster may still grow, so nothing is refused for what it lacks now
+        return True  # a cluster may still grow, so nothing is refused for what it lacks now
     there = ray.cluster_resources()  # type: ignore[no-untyped-call]
     for name, wanted in (("GPU", study.gpus), ("CPU", study.cpus)):
         if wanted > there.get(name, 0):

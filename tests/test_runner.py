@@ -72,6 +72,18 @@ def test_an_edited_study_runs_only_what_is_new(undisturbed: Ledger) -> None:
     assert undisturbed.studies() == ["larger", "tiny"]
 
 
+def test_a_search_runs_every_point_of_the_grid_at_every_draw(tmp_path: Path) -> None:
+    search = {"width": {"grid_search": [0.05, 0.1]}, "l2": {"loguniform": [1e-6, 1e-3]}}
+    study = tiny(ablate=None, seeds=1, num_samples=2, search=search, base={**STUDY.base, "epochs": 1})
+    assert run(study, tmp_path, local=True, say=silent).statuses == {"finished": 4}
+    ledger = Ledger(tmp_path)
+    configs = [ledger.trial(key)["config"] for key in ledger.keys()]
+    assert sorted(config["width"] for config in configs) == [0.05, 0.05, 0.1, 0.1]
+    assert len({config["l2"] for config in configs}) == 2
+    more = tiny(ablate=None, seeds=1, num_samples=3, search=search, base={**STUDY.base, "epochs": 1})
+    assert run(more, tmp_path, local=True, say=silent).trained == 2
+
+
 def test_on_ray_the_numbers_are_those_of_this_process(undisturbed: Ledger, tmp_path: Path) -> None:
     said: list[str] = []
     outcome = run(STUDY, tmp_path, say=said.append)

@@ -273,8 +273,8 @@ def test_the_recorded_learning_rate_is_that_of_the_epochs_last_step() -> None:
 
 
 def test_the_plateau_schedule_hears_of_the_validation_loss() -> None:
-    config = _config(model="dnn", optimizer="sgd", schedule="plateau", learning_rate=1e-12, epochs=9)
-    assert [epoch.row["learning_rate"] for epoch in fit(config, DATA)] == pytest.approx([1e-12] * 7 + [5e-13] * 2, rel=1e-6, abs=0)
+    config = _config(model="dnn", optimizer="sgd", schedule="plateau", learning_rate=1e-7, epochs=9)
+    assert [epoch.row["learning_rate"] for epoch in fit(config, DATA)] == pytest.approx([1e-7] * 7 + [5e-8] * 2, rel=1e-6, abs=0)
 
 
 def test_the_parameters_are_counted() -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,17 +47,15 @@ def node_elsewhere(address: str, hidden: Path) -> Iterator[None]:
 
 @pytest.mark.skipif(not can_set_a_node_aside(), reason="needs namespaces, to give the second node file systems of its own")
 def test_every_record_arrives_from_a_node_with_folders_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     storage = tmp_path / "storage"
     storage.mkdir()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     try:
-        ray.init(cluster.address, log_to_driver=False)
         with node_elsewhere(cluster.address, storage):
-            cluster_has_two_nodes()
+            wait_for_processors(cluster.address, 2)
+            monkeypatch.setenv("RAY_ADDRESS", cluster.address)
             outcome = run(STUDY, storage, say=lambda line: None)
     finally:
-        ray.shutdown()
         cluster.shutdown()
     assert (outcome.trained, outcome.statuses) == (8, {"finished": 8})
     ledger = Ledger(storage)
@@ -67,7 +66,10 @@ def test_every_record_arrives_from_a_node_with_folders_of_its_own(tmp_path: Path
     assert numbers(ledger) == numbers(Ledger(tmp_path / "here"))
 
 
-def cluster_has_two_nodes() -> None:
-    from ray._common.test_utils import wait_for_condition
-
-    wait_for_condition(lambda: ray.cluster_resources().get("CPU") == 2, timeout=60)
+def wait_for_processors(address: str, count: int) -> None:
+    ray.init(address, log_to_driver=False)
+    end = time.monotonic() + 60
+    while ray.cluster_resources().get("CPU", 0) < count:
+        assert time.monotonic() < end, "the second node did not come"
+        time.sleep(0.2)
+    ray.shutdown()
