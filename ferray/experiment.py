@@ -26,7 +26,8 @@ from ferray.writer import LedgerWriter
 
 if TYPE_CHECKING:
     from ferray.data import Dataset, Split
-    from ferray.study import Study, Trial
+    from ferray.study import Study
+    from ferray.trial import Trial
 
 WORKER_DEATHS = 3
 """So often a trial goes on elsewhere after the process that ran it died."""

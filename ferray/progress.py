@@ -8,8 +8,8 @@ from typing import Any
 
 from ray.tune import Callback
 
-from ferray.study import Trial
 from ferray.trainable import epoch_line
+from ferray.trial import Trial
 
 
 class Progress(Callback):

@@ -21,7 +21,8 @@ from ferray.writer import LedgerWriter
 
 if TYPE_CHECKING:
     from ferray.data import Dataset
-    from ferray.study import Study, Trial
+    from ferray.study import Study
+    from ferray.trial import Trial
 
 Executor = Callable[[list["Trial"]], bool]
 """Runs the given trials into the ledger; True where the user interrupted it."""

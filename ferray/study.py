@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ferray import designs, search, study_file
-from ferray.config import ENGINE_VERSION, Config, DataSource, Frozen, Positive, field_names, flatten, merge, trial_key
+from ferray.config import Config, DataSource, Frozen, Positive, field_names, flatten, merge, trial_key
 from ferray.errors import ConfigError, explain
+from ferray.trial import Trial
 
 if TYPE_CHECKING:
     from ferray.data import Dataset
@@ -21,28 +21,6 @@ if TYPE_CHECKING:
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=100)]
 Seeds = Annotated[int, Field(ge=1)] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 SET_BY_THE_STUDY = {"seed": "`seeds`", "device": "`gpus`"}
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A config, with its seed, on one data set, and where in a study it stands."""
-
-    key: str
-    config: Config
-    data: str  # the data set's fingerprint
-    variant: str
-    sample: int
-    overrides: dict[str, Any]  # what the search chose, by dotted name
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """All that the key stands for."""
-        return {"config": self.config.model_dump(), "data": self.data, "engine": ENGINE_VERSION}
-
-    @property
-    def label(self) -> str:
-        """A short name for people: the variant, the sample if it is not the first, and the seed."""
-        return f"{self.variant}{f' sample {self.sample}' if self.overrides else ''} seed {self.config.seed}"
 
 
 class Published(Frozen):

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from ferray.config import Config
     from ferray.data import Dataset
-    from ferray.study import Trial
     from ferray.training import Epoch, State
+    from ferray.trial import Trial
     from ferray.writer import Begun
 
 CHECKPOINT_SHARE = 0.05

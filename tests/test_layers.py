@@ -19,7 +19,8 @@ ALLOWED = {
     "designs": {"config", "errors"},
     "search": {"config", "errors", "ray"},  # ray.tune draws the samples, inside a function
     "study_file": {"errors"},
-    "study": {"config", "designs", "errors", "search", "study_file", "data", "runner"},  # data and runner inside functions
+    "trial": {"config"},
+    "study": {"trial", "config", "designs", "errors", "search", "study_file", "data", "runner"},  # data and runner inside functions
     "seeds": set(),
     "data": {"config", "data", "errors"},
     "ledger": {"errors"},
@@ -31,8 +32,8 @@ ALLOWED = {
     "augmentation": {"config", "seeds", "torch"},
     "optimization": {"config", "models", "torch"},
     "training": {"augmentation", "config", "data", "errors", "metrics", "models", "normalization", "optimization", "seeds", "torch"},
-    "trainable": {"config", "data", "environment", "errors", "study", "training", "writer", "ray", "torch"},
-    "progress": {"study", "trainable", "ray"},
+    "trainable": {"config", "data", "environment", "errors", "training", "trial", "writer", "ray", "torch"},
+    "progress": {"trainable", "trial", "ray"},
     "experiment": {"data", "environment", "errors", "ledger", "progress", "study", "trainable", "writer", "ray"},
     "runner": {"data", "environment", "experiment", "errors", "ledger", "study", "trainable", "writer"},  # experiment inside a function
     "tune": {"analysis", "errors", "ledger", "runner", "study", "study_file"},
