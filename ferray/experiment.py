@@ -56,13 +56,13 @@ def experiments(
 
 def _connect(study: Study, address: str | None, log: Path) -> bool:
     """Connects to Ray; True where that was done here, so that it is to be undone in the end."""
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # else Tune prints tables even when it is told to be silent
     if ray.is_initialized():
         return False
     address = address or os.environ.get("RAY_ADDRESS") or None
     if address:
         _check_address(address)
     options: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # else Tune prints tables even when it is told to be silent
     logging.getLogger("ray").setLevel(logging.ERROR)  # ray.init takes all handlers away, so what it says would go to the terminal
     try:
         ray.init(**options, log_to_driver=False, configure_logging=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -153,9 +154,10 @@ def _settings(config: Config) -> dict[str, Any]:
     import torch
 
     settings: dict[str, Any] = {"device": config.device, "precision": config.precision, "threads": config.threads}
-    if config.device == "cuda" and torch.cuda.is_available():
-        settings["gpu"] = torch.cuda.get_device_name()
+    if config.device == "cuda":
+        settings["visible_gpus"] = os.environ.get("CUDA_VISIBLE_DEVICES")
         settings["cuda"] = torch.version.cuda
+        settings["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return settings
 
 

@@ -238,8 +238,6 @@ def without_tests(folder: Path) -> Path:
     return tree
 
 
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [

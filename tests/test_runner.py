@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
+import torch
 from studies import numbers, tiny
 
 from ferray import training
@@ -84,6 +86,7 @@ def test_a_search_runs_every_point_of_the_grid_at_every_draw(tmp_path: Path) -> 
     assert run(more, tmp_path, local=True, say=silent).trained == 2
 
 
+@pytest.mark.slow
 def test_on_ray_the_numbers_are_those_of_this_process(undisturbed: Ledger, tmp_path: Path) -> None:
     said: list[str] = []
     outcome = run(STUDY, tmp_path, say=said.append)
@@ -94,7 +97,7 @@ def test_on_ray_the_numbers_are_those_of_this_process(undisturbed: Ledger, tmp_p
     assert list(Ledger(tmp_path).tune_folder.rglob("events.out.tfevents*")), "TensorBoard shows the runs"
 
 
-@pytest.mark.parametrize("how", ["local", "ray"])
+@pytest.mark.parametrize("how", ["local", pytest.param("ray", marks=pytest.mark.slow)])
 def test_a_killed_driver_goes_on_where_it_was_with_the_same_numbers(tmp_path: Path, how: str) -> None:
     ledger = Ledger(tmp_path / "disturbed")
     driver = start(ledger.path, epochs=12, how=how)
@@ -114,7 +117,7 @@ def test_a_killed_driver_goes_on_where_it_was_with_the_same_numbers(tmp_path: Pa
     assert numbers(ledger) == numbers(Ledger(tmp_path / "undisturbed"))
 
 
-@pytest.mark.parametrize("how", ["local", "ray"])
+@pytest.mark.parametrize("how", ["local", pytest.param("ray", marks=pytest.mark.slow)])
 def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(tmp_path: Path, how: str) -> None:
     ledger = Ledger(tmp_path)
     driver = start(tmp_path, epochs=12, how=how)
@@ -161,6 +164,22 @@ def test_a_damaged_record_is_named_set_aside_and_run_again(undisturbed: Ledger) 
     assert (outcome.trained, outcome.statuses) == (1, {"finished": 4})
     assert "the record of baseline seed 0 is damaged" in said[0]
     assert numbers(undisturbed) == before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there, and would not be pretended")
+def test_each_trial_has_the_gpu_that_ray_gives_it(tmp_path: Path) -> None:
+    """The GPUs are pretended, so that trials fail over them; where they were placed is in their records."""
+    ray.init(address="local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        outcome = run(tiny(gpus=1.0, ablate=None, seeds=4, base={"epochs": 1}), tmp_path, say=silent)
+    finally:
+        ray.shutdown()
+    assert outcome.statuses == {"failed": 4}
+    ledger = Ledger(tmp_path)
+    records = [ledger.record(key) or {} for key in ledger.keys()]
+    assert {record["environment"]["visible_gpus"] for record in records} == {"0", "1"}
+    assert all("finds no CUDA GPU" in record["error"]["message"] for record in records)
 
 
 def test_what_this_machine_lacks_is_told_at_once(tmp_path: Path) -> None:

@@ -147,6 +147,13 @@ def test_what_else_runs_in_the_process_leaves_the_numbers_alone(precision: str) 
         assert _outcomes(first) == expected[0]
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_each_epoch_runs_on_the_threads_of_its_config(threads: int) -> None:
+    for _ in fit(_config(threads=threads), DATA):
+        assert torch.get_num_threads() == threads
+        torch.set_num_threads(3 - threads)
+
+
 def test_bf16_stays_close_to_fp32() -> None:
     rows = [next(fit(_config(precision=precision, learning_rate=0.01), DATA)).row for precision in ("fp32", "bf16")]
     assert rows[0]["train_loss"] != rows[1]["train_loss"]

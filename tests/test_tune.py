@@ -30,6 +30,7 @@ def study(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_study_runs_and_ends_with_its_report(study: Path, tmp_path: Path) -> None:
     first = tune("tiny.yaml", "--local", "--set", "base.l1=1e-5", folder=tmp_path)
     assert first.returncode == 0, first.stderr

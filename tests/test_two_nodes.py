@@ -45,6 +45,7 @@ def node_elsewhere(address: str, hidden: Path) -> Iterator[None]:
         node.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not can_set_a_node_aside(), reason="needs namespaces, to give the second node file systems of its own")
 def test_every_record_arrives_from_a_node_with_folders_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = tmp_path / "storage"

@@ -239,9 +239,7 @@ def _eye(canvas: _Canvas, face: Faces, side: int) -> None:
 def _brow(canvas: _Canvas, face: Faces, side: int) -> None:
     x = side * (face.eye_distance - 0.03 * np.clip(face.brow_slope, 0, 1))
     arch = 0.04 + 0.04 * np.clip(face.brow_height, 0, 1.5)
-    brow = canvas.stroke(
-        x, -0.34 - 0.09 * face.brow_height, 0.21, 0.045 * face.brow_weight, rise=side * 0.085 * face.brow_slope, bend=arch
-    )
+    brow = canvas.stroke(x, -0.34 - 0.09 * face.brow_height, 0.21, 0.045 * face.brow_weight, rise=side * 0.085 * face.brow_slope, bend=arch)
     canvas.paint(canvas.cover(brow, 1.3) * 0.9, np.minimum(face.hair, face.skin * 0.55))
 
 
