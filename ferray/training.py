@@ -201,9 +201,13 @@ class _Training:
         }
         reseed_dropout(self.model, config.seed, epoch=self.epoch, device=self.device)
         self.model.train()
-        losses, predictions = [], []
+        batches = torch.split(order, config.batch_size)
+        # Made before the loop: small results of each step, kept in between the large ones, would leave the heap in pieces, and it
+        # would grow by gigabytes within an epoch.
+        losses = torch.empty(len(batches), device=self.device)
+        predictions = torch.empty_like(order)
         learning_rate = self.optimization.learning_rate
-        for batch in torch.split(order, config.batch_size):
+        for step, batch in enumerate(batches):
             targets = labels[batch]
             pixels = augment(images[batch].float(), config.augmentation, {name: values[batch] for name, values in draws.items()})
             with torch.enable_grad():
@@ -211,12 +215,13 @@ class _Training:
                 loss = F.cross_entropy(logits, targets, label_smoothing=config.label_smoothing)
                 torch.autograd.backward(loss)
             logits = logits.detach()
-            losses.append(F.cross_entropy(logits, targets, reduction="sum") if config.label_smoothing else loss.detach() * len(batch))
-            predictions.append(logits.argmax(dim=1))
+            losses[step] = F.cross_entropy(logits, targets, reduction="sum") if config.label_smoothing else loss.detach() * len(batch)
+            first = step * config.batch_size
+            torch.argmax(logits, dim=1, out=predictions[first : first + len(batch)])
             learning_rate = self.optimization.learning_rate
             self.optimization.step()
-        total = torch.stack(losses).sum(dtype=torch.float64).item()
-        return self._figures("train", total / len(labels), labels[order], torch.cat(predictions)), learning_rate
+        total = losses.sum(dtype=torch.float64).item()
+        return self._figures("train", total / len(labels), labels[order], predictions), learning_rate
 
     @torch.inference_mode()
     def _evaluate(self, split: str) -> tuple[dict[str, float], NDArray[np.float32]]:
