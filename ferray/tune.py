@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from ferray.errors import ConfigError, FerrayError, nearest
+from ferray import command
+from ferray.errors import ConfigError, nearest
 from ferray.ledger import DEFAULT_STORAGE
 
 QUICKSTART = "quickstart"
@@ -31,18 +32,16 @@ def main(
     from ferray.runner import run
     from ferray.study import Study
 
-    try:
-        file = find(study)
-        planned = Study.load(file, settings or []).located(data)
-        outcome = run(planned, storage, address=address, local=local, retry_failed=retry_failed, text=study_file.read(file)[0], say=_say)
-        ended = ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items()))
-        _say(f"study {planned.name}: {ended}; {outcome.trained} trained just now; records in {storage}")
-        if outcome.interrupted:
-            _say("interrupted: finished trials are kept, half-trained ones go on from their last epoch; run the same command to go on")
-            sys.exit(130)
-        _say(f"report: {write_report(storage, planned.name)}")
-    except FerrayError as error:
-        fail(error)
+    file = find(study)
+    planned = Study.load(file, settings or []).located(data)
+    text = study_file.read(file)[0]
+    outcome = run(planned, storage, address=address, local=local, retry_failed=retry_failed, text=text, say=_say)
+    ended = ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items()))
+    _say(f"study {planned.name}: {ended}; {outcome.trained} trained just now; records in {storage}")
+    if outcome.interrupted:
+        _say("interrupted: finished trials are kept, half-trained ones go on from their last epoch; run the same command to go on")
+        sys.exit(130)
+    _say(f"report: {write_report(storage, planned.name)}")
 
 
 def find(study: str) -> Path:
@@ -59,15 +58,9 @@ def find(study: str) -> Path:
     raise ConfigError(f"no study file {study!r}{nearest(study, known)}; give a path, or one of: {', '.join(known)}")
 
 
-def fail(error: FerrayError) -> NoReturn:
-    """Tells the user's mistake and ends with status 2."""
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(2)
-
-
 def _say(line: str) -> None:
     print(line, flush=True)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    command.run(main)

@@ -22,7 +22,8 @@ ALLOWED = {
     "trial": {"config"},
     "study": {"trial", "config", "designs", "errors", "search", "study_file", "data", "runner"},  # data and runner inside functions
     "seeds": set(),
-    "data": {"config", "data", "errors"},
+    "command": {"errors"},
+    "data": {"command", "config", "data", "errors"},
     "ledger": {"errors"},
     "writer": {"errors", "ledger"},
     "environment": set(),
@@ -36,9 +37,9 @@ ALLOWED = {
     "progress": {"trainable", "trial", "ray"},
     "experiment": {"data", "environment", "errors", "ledger", "progress", "study", "trainable", "writer", "ray"},
     "runner": {"data", "environment", "experiment", "errors", "ledger", "study", "trainable", "writer"},  # experiment inside a function
-    "tune": {"analysis", "errors", "ledger", "runner", "study", "study_file"},
+    "tune": {"analysis", "command", "errors", "ledger", "runner", "study", "study_file"},
     "analysis": {"analysis", "config", "errors", "ledger"},
-    "report": {"analysis", "errors", "ledger", "study", "study_file"},
+    "report": {"analysis", "command", "errors", "ledger", "study", "study_file"},
 }
 
 

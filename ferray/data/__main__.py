@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from ferray import command
 from ferray.config import DataSource
 from ferray.data import cache, fer2013, load
 from ferray.data.dataset import Dataset
-from ferray.errors import FerrayError, explain
+from ferray.errors import explain
 
 
 def describe(
@@ -25,14 +26,10 @@ def describe(
     subset: Annotated[int | None, typer.Option(help="Take so many training images, and the same share of the other splits.")] = None,
 ) -> None:
     """Print a data source's images per split and class, their size, its fingerprint, and where its cache lies."""
-    try:
-        start = time.perf_counter()
-        dataset = load(_source(path, subset))
-        seconds = time.perf_counter() - start
-        place = "none: drawn in memory" if path is None else str(cache.entry_of(fer2013.locate(path)))
-    except FerrayError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
+    start = time.perf_counter()
+    dataset = load(_source(path, subset))
+    seconds = time.perf_counter() - start
+    place = "none: drawn in memory" if path is None else str(cache.entry_of(fer2013.locate(path)))
     console = Console()
     console.print(_table(dataset))
     channels, height, width = dataset.image_shape
@@ -69,4 +66,4 @@ def _table(dataset: Dataset) -> Table:
 
 
 if __name__ == "__main__":
-    typer.run(describe)
+    command.run(describe)
