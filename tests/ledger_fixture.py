@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ferray.config import Config, DataSource, flatten, merge, trial_key
+from ferray.config import Config, DataSource, merge, trial_key
 
 CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 SHARES = np.array([0.138, 0.03, 0.143, 0.25, 0.169, 0.112, 0.158])
@@ -51,6 +51,8 @@ def make_ledger(
     samples: list[dict[str, Any]] | None = None,
     search: dict[str, Any] | None = None,
     epochs: int = 12,
+    asked_epochs: int | None = None,
+    subset: int | None = None,
     images: int = 160,
     data_name: str = "FER2013",
     synthetic: bool = False,
@@ -61,6 +63,7 @@ def make_ledger(
 ) -> Made:
     """Writes a storage folder.
 
+    ``asked_epochs`` is what the study file says where the command line said something else; ``subset`` the part of the data used.
     ``outcome`` maps (variant, seed) to failed, diverged, missing or running; all others are finished. ``samples`` holds the search
     values of each sample.
     """
@@ -91,8 +94,8 @@ def make_ledger(
     study = {
         "name": name,
         "title": title,
-        "text": f"name: {name}\nbase: {{model: cnn, epochs: {epochs}}}  # <as the study file says>\nseeds: {seeds}\n",
-        "settings": {"name": name, "seeds": list(range(seeds)), "search": search or {}, "data": DataSource().model_dump()},
+        "text": f"name: {name}\nbase: {{model: cnn, epochs: {asked_epochs or epochs}}}  # <as the study file says>\nseeds: {seeds}\n",
+        "settings": {"name": name, "seeds": list(range(seeds)), "search": search or {}, "data": DataSource(subset=subset).model_dump()},
         "data": data,
         "command": f"python -m ferray.tune {name}.yaml",
         "created": created,
@@ -247,4 +250,4 @@ def _write_trial(
     (folder / "record.json").write_text(json.dumps(record))
 
 
-__all__ = ["CLASSES", "PATH", "Made", "flatten", "make_ledger"]
+__all__ = ["CLASSES", "PATH", "Made", "make_ledger"]

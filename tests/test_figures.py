@@ -18,7 +18,7 @@ from ferray.analysis import figures
 from ferray.analysis.ablation import ablation_info
 from ferray.analysis.accuracy import draw_models, models_info
 from ferray.analysis.confusion import ConfusionInfo, confusion_info, draw_confusion, pairs_info
-from ferray.analysis.curves import curves_info
+from ferray.analysis.curves import FEWEST, curves_info
 from ferray.analysis.examples import examples_info
 from ferray.analysis.results import Results
 from ferray.analysis.samples import search_info
@@ -31,6 +31,7 @@ Variants = dict[str, tuple[dict[str, Any], list[str]]]
 OUTCOME = {("dnn", 1): "failed", ("no augmentation", 3): "missing", ("no augmentation, input scaling", 0): "diverged"}
 DRAWS = [{"l1": 1e-6, "optimizer": "sgd"}, {"l1": 1e-3, "optimizer": "adam"}]
 TWO: Variants = {"cnn": ({}, []), "dnn": ({"model": "dnn"}, [])}
+ONE: Variants = {"cnn": ({}, [])}
 FIGURES = [
     figures.models_figure,
     figures.curves_figure,
@@ -77,6 +78,38 @@ def test_models_have_the_mean_and_interval_of_their_finished_seeds(results: Resu
     assert list(models) == list(results.variants)
 
 
+def test_the_axis_of_accuracies_ends_where_accuracies_end_and_shows_the_largest_class(tmp_path: Path) -> None:
+    made = make_ledger(tmp_path, seeds=2, variants=TWO, epochs=4)
+    for seed, accuracy in enumerate((0.02, 0.98)):
+        file = tmp_path / "trials" / made.keys["dnn", 0, seed] / "epochs.jsonl"
+        rows = [json.loads(line) | {"test_accuracy": accuracy} for line in file.read_text().splitlines()]
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    results = Results.load(tmp_path, "report")
+    labels = results.labels("test")
+    assert labels is not None
+    info = models_info(results)
+    assert info.majority["test"] == pytest.approx(100 * np.bincount(labels).max() / labels.size)
+    figure = figures.models_figure(results)
+    assert [axes.get_xlim() for axes in figure.axes] == [(0, 100), (0, 100)]
+    assert texts(figure).count("largest class") == 2
+
+
+def test_published_numbers_are_compared_with_trainings_of_full_length_on_all_images_only(tmp_path: Path) -> None:
+    for name, options in {"full": {}, "short": {"asked_epochs": 50}, "part": {"subset": 2000}}.items():
+        make_ledger(tmp_path / name, seeds=1, variants=TWO, epochs=2, **options)
+    full, short, part = (models_info(Results.load(tmp_path / name, "report")) for name in ("full", "short", "part"))
+    assert (full.comparable, short.comparable, part.comparable) == (True, False, False)
+    assert (full.shortened, short.shortened, part.shortened) == (None, (2, 50), None)
+
+
+def test_without_a_study_file_the_training_has_the_length_that_was_asked_for(tmp_path: Path) -> None:
+    make_ledger(tmp_path, seeds=1, variants=ONE, epochs=2, asked_epochs=50)
+    file = tmp_path / "studies" / "report" / "study.json"
+    for text in (None, "- a list", "{", "base: {epochs: many}"):
+        file.write_text(json.dumps({**json.loads(file.read_text()), "text": text}))
+        assert models_info(Results.load(tmp_path, "report")).shortened is None
+
+
 def test_differences_are_paired_over_the_seeds_that_both_finished(results: Results) -> None:
     info = ablation_info(results)
     assert [removal.variant for removal in info.removals] == list(results.variants)[2:]
@@ -111,6 +144,21 @@ def test_overfitting_shows_as_a_gap_and_a_loss_that_turns_up(results: Results) -
     assert processes["no augmentation"].lowest_loss_epoch < 9
 
 
+def test_few_epochs_do_not_tell_whether_a_loss_turns_up(tmp_path: Path) -> None:
+    make_ledger(tmp_path, seeds=2, epochs=FEWEST - 1)
+    assert {one.rising for one in curves_info(Results.load(tmp_path, "report")).processes} == {None}
+
+
+def test_one_bad_epoch_at_the_end_is_no_loss_that_turns_up(tmp_path: Path) -> None:
+    made = make_ledger(tmp_path, seeds=1, variants=ONE, epochs=9)
+    file = tmp_path / "trials" / made.keys["cnn", 0, 0] / "epochs.jsonl"
+    lines = file.read_text().splitlines()
+    for bad, expected in (((8,), 0), ((7, 8), 1)):
+        rows = [json.loads(line) | ({"validation_loss": 9.0} if number in bad else {}) for number, line in enumerate(lines)]
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        assert curves_info(Results.load(tmp_path, "report")).processes[0].rising == expected
+
+
 def test_an_exploding_loss_does_not_hide_the_others(tmp_path: Path) -> None:
     made = make_ledger(tmp_path, seeds=1, variants=TWO, epochs=30)
     assert np.isnan(curves_info(Results.load(tmp_path, "report")).highest_loss)
@@ -121,6 +169,13 @@ def test_an_exploding_loss_does_not_hide_the_others(tmp_path: Path) -> None:
     info = curves_info(results)
     assert 2 < info.highest_loss < 8
     assert figures.curves_figure(results).axes[2].get_ylim()[1] == pytest.approx(info.highest_loss)
+
+
+def test_a_training_that_diverged_ends_before_the_others_on_the_same_axis(tmp_path: Path) -> None:
+    make_ledger(tmp_path, seeds=1, variants=TWO, epochs=12, outcome={("dnn", 0): "diverged"})
+    limits = {axes.get_xlim() for axes in figures.curves_figure(Results.load(tmp_path, "report")).axes}
+    assert len(limits) == 1
+    assert limits.pop()[1] > 11
 
 
 def test_many_variants_are_split_over_several_figures(results: Results) -> None:
@@ -193,6 +248,7 @@ def test_a_search_chooses_each_variants_sample_on_validation(searched: Results) 
     assert len(info.points) == 12
     ranked = [one.validation.mean for one in info.samples]
     assert ranked == sorted(ranked, reverse=True)
+    assert all(0 <= one.validation.low <= one.validation.high <= 100 for one in info.samples)
     assert models_info(searched).models[0].planned == 2
 
 
@@ -232,7 +288,7 @@ def test_a_study_without_finished_trials_draws_what_it_has(tmp_path: Path) -> No
     assert "no finished trial" in texts(figures.models_figure(results))
     assert curves_info(results).variants == ("cnn",)
     assert curves_info(results).processes == ()
-    assert "n = 1" in texts(figures.curves_figure(results))
+    assert "n = 1, none finished" in texts(figures.curves_figure(results))
     assert confusion_info(results) is None
     with pytest.raises(LedgerError, match="predictions and images of a finished trial"):
         figures.confusion_figure(results)

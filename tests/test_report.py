@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger_fixture import Made, make_ledger
+from ledger_fixture import PATH, Made, make_ledger
 
 from ferray.analysis.figures import Drawing
 from ferray.analysis.report import write_report
@@ -98,7 +99,7 @@ def test_sentences_carry_mean_interval_and_number_of_seeds(page: Page) -> None:
     assert re.search(r"On the private test set, cnn reaches \d\d\.\d % \(95 % interval \d\d\.\d to \d\d\.\d over 3 seeds\)", page.text)
     assert re.search(r"Removing augmentation changes accuracy by \S+ points \(95 % interval \S+ to \S+, 2 paired seeds\)", page.text)
     assert re.search(r"\w+ taken for \w+, in \d\d\.\d % of its images \(95 % interval \S+ to \S+, n = \d+, 3 seeds\)", page.text)
-    assert "the loss on the public test set turns up in 2 of 2 seeds" in page.text
+    assert "the loss on the public test set turns up in 2 of 2 seeds and is lowest at epoch" in page.text
     assert "depends on the order of the path" in page.text
 
 
@@ -107,7 +108,7 @@ def test_failed_diverged_and_missing_trials_are_told_with_their_errors(page: Pag
     assert "failed: dnn, seed 1, after 4 epochs: RuntimeError: out of memory <while allocating>" in page.text
     assert 'File "training.py", line 12, in fit' in page.text
     assert "Of its 3 trials, 1 diverged: missing here, not averaged away." in page.text
-    assert "missing" in page.text
+    assert "1 missing" in page.text
     assert all(key in page.text for key in made.keys.values())
 
 
@@ -166,8 +167,52 @@ def test_damage_and_lost_images_are_told_and_do_not_stop_the_report(tmp_path: Pa
     for file in (tmp_path / "data").glob("*/evaluation.npz"):
         file.unlink()
     page = Page(write_report(tmp_path, "report"))
-    assert page.text.count("Cannot be read") >= 2
+    assert page.text.count("Cannot be read") == 2
     assert "1 damaged" in page.text
+    assert page.text.count("record.json cannot be read") == 1
+    assert "damaged: cnn, seed 0, after 0 epochs" in page.text
+
+
+def test_a_shortened_study_says_so_and_reads_nothing_into_published_numbers(tmp_path: Path, undrawn: None) -> None:
+    make_ledger(tmp_path / "short", seeds=2, epochs=2, asked_epochs=50)
+    short = Page(write_report(tmp_path / "short", "report")).text
+    assert "A short run: the networks were trained for 2 epochs instead of the study file's 50." in short
+    assert "nothing follows about whether the published accuracies can be reproduced" in short
+    assert "hollow diamonds are published numbers, of a longer or fuller training" in short
+    assert "our interval" not in short
+    assert "turns up in" not in short
+    make_ledger(tmp_path / "full", seeds=2)
+    full = Page(write_report(tmp_path / "full", "report")).text
+    assert re.search(r"The published accuracy of cnn is 62\.2 %, which lies \w+ our interval over seeds; ours differs by \S+ points", full)
+    assert "A short run" not in full
+
+
+def test_a_study_without_a_file_shows_its_settings(tmp_path: Path, undrawn: None) -> None:
+    make_ledger(tmp_path, seeds=2, variants=ONE, epochs=4)
+    file = tmp_path / "studies" / "report" / "study.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "text": None}))
+    text = Page(write_report(tmp_path, "report")).text
+    assert "The study's settings, which no file holds: name: report seeds: - 0 - 1" in text
+
+
+def test_an_ablation_without_a_pair_has_sentences_and_no_empty_figure(tmp_path: Path, undrawn: None) -> None:
+    make_ledger(tmp_path, seeds=1, outcome={("cnn", 0): "missing"}, epochs=4)
+    page = Page(write_report(tmp_path, "report"))
+    assert "no seed was finished both with and without augmentation" in page.text
+    assert "ablation.png" not in " ".join(page.addresses)
+
+
+def test_an_ablation_of_searched_variants_says_that_each_was_tuned(tmp_path: Path, undrawn: None) -> None:
+    variants = {name: PATH[name] for name in ("cnn", "no augmentation")}
+    make_ledger(tmp_path, seeds=2, variants=variants, samples=[{"l1": 1e-6}, {"l1": 1e-4}], epochs=4)
+    assert "a difference is that of two tuned variants" in Page(write_report(tmp_path, "report")).text
+
+
+def test_trials_that_diverged_at_once_are_not_pointed_out_as_alike(tmp_path: Path, undrawn: None) -> None:
+    made = make_ledger(tmp_path, seeds=2, variants=ONE, epochs=4, outcome={("cnn", 0): "diverged", ("cnn", 1): "diverged"})
+    first, second = (tmp_path / "trials" / key for key in made.keys.values())
+    shutil.copy(first / "epochs.jsonl", second / "epochs.jsonl")
+    assert "Trials with the same numbers" not in Page(write_report(tmp_path, "report")).text
 
 
 def test_trials_with_the_same_numbers_are_pointed_out(tmp_path: Path, undrawn: None) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from ledger_fixture import CLASSES, Made, make_ledger
+from ledger_fixture import CLASSES, PATH, Made, make_ledger
 
-from ferray.analysis.results import Results
+from ferray.analysis.results import METRICS, Results
 from ferray.errors import LedgerError
+from ferray.ledger import Ledger
 
 OUTCOME = {
     ("dnn", 1): "failed",
@@ -47,7 +49,7 @@ def test_a_trial_has_the_numbers_of_its_selected_and_its_last_epoch(results: Res
     row = results.trials.set_index("key").loc[key]
     rows = [json.loads(line) for line in results.ledger.epochs_file(key).read_text().splitlines()]
     assert row["validation_accuracy"] == max(one["validation_accuracy"] for one in rows)
-    assert row["test_macro_f1"] == rows[int(str(row["selected_epoch"]).partition(".")[0]) - 1]["test_macro_f1"]
+    assert row["test_macro_f1"] == rows[row["selected_epoch"] - 1]["test_macro_f1"]
     assert row["last_train_loss"] == rows[-1]["train_loss"]
     assert (row["epochs"], row["parameters"], row["config.augmentation.rotation"]) == (12, 1_919_079, 31.4)
 
@@ -77,10 +79,53 @@ def test_there_is_a_row_for_every_image_of_a_trial_and_split(results: Results, m
     assert len(predictions) == finished * 2 * 160
     own = predictions[(predictions["key"] == made.keys["cnn", 0, 0]) & (predictions["split"] == "test")]
     accuracy = results.trials.set_index("key").loc[made.keys["cnn", 0, 0], "test_accuracy"]
-    right = own["label"].astype(str) == own["predicted"].astype(str)
-    assert right.mean() == pytest.approx(accuracy)
+    assert (own["label"] == own["predicted"]).mean() == pytest.approx(accuracy)
     assert own[list(CLASSES)].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
     assert list(own["image"]) == list(range(160))
+
+
+def test_frames_have_the_same_types_whatever_the_trials_have_left(results: Results, tmp_path: Path) -> None:
+    make_ledger(tmp_path, seeds=1, outcome={(name, 0): "missing" for name in PATH})
+    nothing = Results.load(tmp_path, "report")
+    whole = ["sample", "seed", "selected_epoch", "epochs", "parameters", "attempts"]
+    for one in (results, nothing):
+        assert set(one.trials[whole].dtypes.astype(str)) == {"Int64"}
+        assert set(one.trials[["seconds", *METRICS, "last_test_loss"]].dtypes.astype(str)) == {"float64"}
+        assert set(one.predictions[list(CLASSES)].dtypes.astype(str)) == {"float32"}
+        assert list(one.predictions["label"].cat.categories) == list(one.predictions["predicted"].cat.categories) == list(CLASSES)
+    for name in ("epochs", "predictions"):
+        full, empty = getattr(results, name), getattr(nothing, name)
+        assert empty.empty
+        assert list(full.columns) == list(empty.columns)
+        numbers = [column for column in full if full[column].dtype.kind in "if"]
+        assert full[numbers].dtypes.equals(empty[numbers].dtypes)
+
+
+def test_a_trial_that_ends_while_it_is_read_is_no_damage(made: Made, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(made.path, tmp_path / "copy"))
+    key, other = made.keys["cnn", 0, 2], made.keys["cnn", 0, 1]
+
+    class Ending(Ledger):
+        def epochs(self, asked: str) -> list[dict[str, Any]]:
+            rows = super().epochs(asked)
+            if asked == key:
+                record = json.loads(self.record_file(other).read_text())
+                self.record_file(key).write_text(json.dumps({**record, "key": key}))
+            return rows
+
+    results = Results.load(Ending(copy), "report")
+    assert results.damaged == []
+    assert results.trials.set_index("key").loc[key, ["status", "epochs"]].to_list() == ["interrupted", 4]
+
+
+def test_a_finished_trial_without_predictions_is_named_and_a_failed_one_is_not(made: Made, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(made.path, tmp_path / "copy"))
+    key = made.keys["cnn", 0, 0]
+    (copy / "trials" / key / "predictions.npz").unlink()
+    results = Results.load(copy, "report")
+    assert key not in set(results.predictions["key"])
+    assert [damage.key for damage in results.damaged] == [key]
+    assert "predictions.npz is missing" in results.damaged[0].reason
 
 
 def test_predictions_can_be_of_the_last_epoch_and_of_some_trials(results: Results, made: Made) -> None:

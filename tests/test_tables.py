@@ -14,7 +14,7 @@ from ferray.analysis.accuracy import models_info
 from ferray.analysis.confusion import confusion_info, pairs_info
 from ferray.analysis.results import Results
 from ferray.analysis.tables import Table, ablation_table, models_table, pairs_table, trials_table
-from ferray.analysis.wording import moment, signed, split_label
+from ferray.analysis.wording import minutes, moment, signed, split_label
 
 AWKWARD = Table(
     "awkward", "50 % of _all_ {cells} & more", ("name", "value"), (("a|b_c & 5 % #1 $x$ ~^\\{}", "\N{MINUS SIGN}1.5"), ('quo"ted,', "<1>"))
@@ -76,7 +76,8 @@ def test_the_trials_table_has_every_key(results: Results) -> None:
     table = trials_table(results)
     assert [row[-1] for row in table.rows] == list(results.trials["key"])
     failed = next(row for row in table.rows if row[3] == "failed")
-    assert failed[6:8] == ("n/a", "n/a")
+    assert failed[6:9] == ("n/a", "n/a", "0.41")
+    assert failed[4] == "n/a"
 
 
 def test_a_table_is_saved_in_three_forms(tmp_path: Path) -> None:
@@ -91,6 +92,10 @@ def test_splits_are_public_and_private_for_fer2013_only() -> None:
 
 def test_numbers_have_proper_signs_and_zero_has_none() -> None:
     assert [signed(value) for value in (1.26, -1.26, -0.04, float("nan"))] == ["+1.3", "\N{MINUS SIGN}1.3", "0.0", "n/a"]
+
+
+def test_less_than_a_minute_keeps_two_digits() -> None:
+    assert [minutes(value) for value in (12.34, 1.0, 0.339, 0.0049, 0.0, float("nan"))] == ["12.3", "1.0", "0.34", "0.0049", "0.0", "n/a"]
 
 
 def test_times_are_written_for_people() -> None:

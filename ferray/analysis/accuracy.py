@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+import yaml
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ferray.analysis.results import SPLITS, Results
+from ferray.analysis.results import SPLITS, Results, Variant
 from ferray.analysis.selection import finished_of, speaking_trials
 from ferray.analysis.statistics import Estimate, mean_interval, wilson
 from ferray.analysis.style import BLUE, GREY, INK, ORANGE, hide_y_marks, new_figure, note_synthetic, shortened
 from ferray.analysis.wording import split_label
+from ferray.config import flatten
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class ModelSummary:
     seeds: tuple[int, ...]  # of the finished trials
     values: Mapping[str, tuple[float, ...]]  # the accuracy of each of these seeds
     published: Mapping[str, float | None]
+    epochs: int  # of training, as configured
+    asked_epochs: int  # as the study file says before the command line shortens them; published numbers belong to these
     minutes: Estimate  # per trial
 
     @property
@@ -49,7 +53,24 @@ class ModelsInfo:
     models: tuple[ModelSummary, ...]
     labels: Mapping[str, str]
     images: Mapping[str, int]
+    majority: Mapping[str, float]  # accuracy in percent, by split, of always answering the split's largest class
+    subset: bool  # whether the study trains on a part of the data set only
     synthetic: bool
+
+    @property
+    def has_published(self) -> bool:
+        """Whether any variant has a number from the literature beside it."""
+        return any(value is not None for model in self.models for value in model.published.values())
+
+    @property
+    def shortened(self) -> tuple[int, int] | None:
+        """The epochs of a variant and those that the study file asks for, where they are fewer; None where no variant is cut short."""
+        return next(((model.epochs, model.asked_epochs) for model in self.models if model.epochs < model.asked_epochs), None)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the networks were trained for as long and on as many images as published numbers presume."""
+        return self.shortened is None and not self.subset
 
 
 def models_info(results: Results) -> ModelsInfo:
@@ -77,32 +98,41 @@ def models_info(results: Results) -> ModelsInfo:
                 seeds=tuple(int(seed) for seed in finished.index),
                 values={split: tuple(100 * finished[f"{split}_accuracy"].to_numpy(float)) for split in SPLITS},
                 published={split: None if value is None else 100 * value for split, value in published.items()},
+                epochs=int(variant.config["epochs"]),
+                asked_epochs=_asked_epochs(results, variant),
                 minutes=mean_interval(finished["seconds"].to_numpy(float) / 60),
             )
         )
     labels = {split: split_label(str(results.data["name"]), split) for split in SPLITS}
-    return ModelsInfo(tuple(models), labels, images, results.synthetic)
+    majority = {split: 100 * max(results.data["counts"][split].values()) / images[split] for split in SPLITS}
+    subset = flatten((results.study or {}).get("settings", {})).get("data.subset") is not None
+    return ModelsInfo(tuple(models), labels, images, majority, subset, results.synthetic)
 
 
 def draw_models(info: ModelsInfo) -> Figure:
-    """A dot plot: one panel per split, one line per variant; small dots are seeds, the large one their mean, rings are published."""
+    """A dot plot: one panel per split, one line per variant; small dots are seeds, the large one their mean, diamonds are published."""
     names = [shortened(model.variant) for model in info.models]
-    lines = sum(0.34 + 0.13 * name.count("\n") for name in names)
+    lines = 0.07 + sum(0.34 + 0.13 * name.count("\n") for name in names)
     figure = new_figure(1.0 + lines)
     panels = figure.subplots(1, 2, sharey=True, sharex=True)
     for split, axes, colour in zip(SPLITS, panels, (ORANGE, BLUE), strict=True):
         axes.set_title(f"{info.labels[split]}, {info.images[split]:,} images")
         axes.grid(axis="x")
+        axes.axvline(info.majority[split], color=GREY, linewidth=0.8, linestyle=(0, (2, 2)))
+        where = (info.majority[split], 1.0)
+        axes.annotate("largest class", where, (2.5, -1), axes.get_xaxis_transform(), "offset points", color=GREY, fontsize=6.5, va="top")
         for place, model in enumerate(info.models):
             estimate, published = model.accuracy[split], model.published[split]
             if estimate.has_interval:
                 values = model.values[split]
-                axes.plot(values, [place + 0.22] * len(values), "o", color=colour, alpha=0.45, markersize=3, mew=0)
+                axes.plot(values, [place + 0.22] * len(values), "o", color=colour, alpha=0.45, markersize=3, mew=0, clip_on=False)
                 axes.plot([estimate.low, estimate.high], [place, place], color=colour, linewidth=1.4)
             if estimate.n:
-                axes.plot([estimate.mean], [place], "o", color=colour, markersize=5.5)
+                axes.plot([estimate.mean], [place], "o", color=colour, markersize=5.5, clip_on=False)
             else:
-                axes.text(0.02, place, "no finished trial", transform=axes.get_yaxis_transform(), color=GREY, va="center", fontsize=7)
+                across = axes.get_yaxis_transform()
+                note = axes.text(0.02, place + 0.3, "no finished trial", transform=across, color=GREY, va="center", fontsize=7)
+                note.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})
             if published is not None:
                 axes.plot([published], [place], "D", markerfacecolor="none", markeredgecolor=INK, markersize=5, markeredgewidth=0.9)
         told = next(((value, place) for place, model in enumerate(info.models) if (value := model.published[split]) is not None), None)
@@ -112,7 +142,9 @@ def draw_models(info: ModelsInfo) -> Figure:
         axes.set_xlabel("accuracy (%)")
         hide_y_marks(axes)
     panels[0].set_yticks(range(len(names)), [f"{name} (n={model.finished})" for name, model in zip(names, info.models, strict=True)])
-    panels[0].set_ylim(len(names) - 0.4, -0.8)
+    panels[0].set_ylim(len(names) - 0.4, -1)
+    low, high = panels[0].get_xlim()
+    panels[0].set_xlim(max(0, low), min(100, high))
     note_synthetic(figure, info.synthetic)
     return figure
 
@@ -121,6 +153,17 @@ def _network(config: Mapping[str, object]) -> str:
     width = config.get("width", 1.0)
     name = str(config.get("model", "")).upper()
     return name if width == 1.0 else f"{name}, width {width:g}"
+
+
+def _asked_epochs(results: Results, variant: Variant) -> int:
+    """The epochs that the study file gives a variant; those of its config where the study has no file, or says nothing about them."""
+    configured = int(variant.config["epochs"])
+    try:
+        file = yaml.safe_load((results.study or {}).get("text") or "") or {}
+        own = (file.get("variants") or {}).get(variant.name) or {}
+        return int(own.get("epochs") or (file.get("base") or {}).get("epochs") or configured)
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError):
+        return configured
 
 
 def _percent(shares: pd.Series[Any]) -> Estimate:

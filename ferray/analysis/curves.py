@@ -19,6 +19,8 @@ from ferray.analysis.wording import split_label
 CURVE_SPLITS = ("train", "validation")
 RISE = 0.05
 """Validation loss counts as risen when it stays, through the last tenth of the epochs, more than this share above its minimum."""
+FEWEST = 5
+"""With fewer epochs than these nothing is said about a loss that turns up."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Process:
     train_accuracy: float  # mean at the last epoch
     validation_accuracy: float
     gap: float  # training minus validation, points, at the last epoch
-    rising: int  # seeds whose validation loss turned up again
+    rising: int | None  # seeds whose validation loss turned up again; None after too few epochs to tell
     lowest_loss_epoch: float  # mean epoch of lowest validation loss
     selected_epoch: float
 
@@ -91,6 +93,7 @@ def _process(variant: str, epochs: pd.DataFrame) -> Process:
     last = epochs.loc[seeds["epoch"].idxmax()]
     lowest = epochs.loc[seeds["validation_loss"].idxmin(), ["seed", "epoch"]].set_index("seed")["epoch"]
     rising = sum(_turns_up(own.sort_values("epoch")["validation_loss"].to_list()) for _, own in seeds)
+    told = int(seeds["epoch"].max().min()) >= FEWEST
     train, validation = 100 * float(last["train_accuracy"].mean()), 100 * float(last["validation_accuracy"].mean())
     return Process(
         variant=variant,
@@ -99,7 +102,7 @@ def _process(variant: str, epochs: pd.DataFrame) -> Process:
         train_accuracy=train,
         validation_accuracy=validation,
         gap=train - validation,
-        rising=rising,
+        rising=rising if told else None,
         lowest_loss_epoch=float(lowest.mean()),
         selected_epoch=float(last["selected_epoch"].mean()),
     )
@@ -115,14 +118,15 @@ def _cut(lines: pd.DataFrame) -> float:
 
 
 def _turns_up(losses: list[float]) -> bool:
-    """Whether a loss ends clearly above its minimum; looking at the last tenth keeps one bad epoch at the end from deciding."""
-    tail = losses[-math.ceil(len(losses) / 10) :]
+    """Whether a loss ends clearly above its minimum; looking at the last tenth, and two at least, keeps one bad epoch from deciding."""
+    tail = losses[-max(2, math.ceil(len(losses) / 10)) :]
     return min(tail) > (1 + RISE) * min(losses)
 
 
 def draw_curves(info: CurvesInfo, columns: int = 4) -> Figure:
     """Accuracy above loss for each variant: thin lines are seeds, thick ones their mean, the band one standard deviation."""
     variants = info.variants or ("",)
+    finished = {one.variant for one in info.processes}
     blocks = math.ceil(len(variants) / columns)
     columns = max(2, math.ceil(len(variants) / blocks))
     figure = new_figure(0.35 + 2.95 * blocks)
@@ -138,7 +142,8 @@ def draw_curves(info: CurvesInfo, columns: int = 4) -> Figure:
             shared[metric].append(axes)
             if offset == 0:
                 axes.set_title(f"{shortened(variants[place], 84 // columns)}\n", fontsize=7.5)
-                axes.text(0, 1.03, f"n = {info.seeds[variants[place]]}", transform=axes.transAxes, fontsize=7, color=GREY)
+                note = f"n = {info.seeds[variants[place]]}{'' if variants[place] in finished else ', none finished'}"
+                axes.text(0, 1.03, note, transform=axes.transAxes, fontsize=7, color=GREY)
                 axes.tick_params(labelbottom=False)
             else:
                 axes.set_xlabel("epoch")
@@ -149,6 +154,8 @@ def draw_curves(info: CurvesInfo, columns: int = 4) -> Figure:
     for panels in shared.values():
         for axes in panels[1:]:
             axes.sharey(panels[0])
+    for axes in [*shared["accuracy"][1:], *shared["loss"]]:
+        axes.sharex(shared["accuracy"][0])  # so that a training that ended early is seen to have
     if shared["loss"] and math.isfinite(info.highest_loss):
         shared["loss"][0].set_ylim(top=info.highest_loss)
     if not info.variants:

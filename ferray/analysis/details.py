@@ -94,6 +94,8 @@ def twins(results: Results) -> list[tuple[str, ...]]:
     if epochs.empty:
         return []
     numbers = epochs[["key", "epoch", "train_loss", "validation_loss", "validation_accuracy"]].drop_duplicates(["key", "epoch"])
+    broken = numbers.loc[numbers.isna().any(axis=1), "key"]  # losses that are not finite are alike without meaning anything
+    numbers = numbers[~numbers["key"].isin(broken)]
     hashed = pd.util.hash_pandas_object(numbers.drop(columns="key"), index=False)
     of_trial = hashed.groupby(numbers["key"]).agg(tuple)
     groups: dict[tuple[int, ...], list[str]] = {}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from ferray.analysis.ablation import AblationInfo, Removal
 from ferray.analysis.accuracy import ModelsInfo, ModelSummary
 from ferray.analysis.confusion import ConfusionInfo, PairsInfo
-from ferray.analysis.curves import RISE, CurvesInfo, Process
+from ferray.analysis.curves import FEWEST, RISE, CurvesInfo, Process
 from ferray.analysis.samples import SearchInfo
 from ferray.analysis.statistics import paired_difference
-from ferray.analysis.wording import count, factor_label, interval, listed, measured, plain, plural, setting, signed
+from ferray.analysis.wording import count, factor_label, interval, listed, measured, plain, plural, setting, signed, summed
 
 SUMMARIZED = 4
 """Removals that the summary tells; the section on ablation tells all."""
@@ -21,6 +21,8 @@ def summary(models: ModelsInfo, ablation: AblationInfo, pairs: PairsInfo | None)
         return ["No trial has finished yet, so there is nothing to compare."]
     free = [model for model in finished if not model.removed]
     sentences = []
+    if not models.comparable:
+        sentences.append(f"A short run: the networks were trained {_cut_short(models)}. A full one may give other answers.")
     if free:
         parts = [f"{model.variant} reaches {measured(model.accuracy['test'])}" for model in free]
         sentences.append(f"On the {models.labels['test']} set, {listed(parts)}.")
@@ -50,13 +52,36 @@ def model_sentences(models: ModelsInfo) -> list[str]:
         f"The {models.images['test']:,} images of the {models.labels['test']} set leave an uncertainty of their own: for {first.variant}, "
         f"Wilson's 95 % interval over images is {interval(first.image_accuracy['test'])} %."
     )
-    for model in models.models:
-        published, own = model.published["test"], model.accuracy["test"]
-        if published is not None and model.finished:
-            lies = "" if not own.has_interval else f", which lies {_place(published, own.low, own.high)} our interval over seeds"
-            gap = signed(own.mean - published)
-            sentences.append(f"The published accuracy of {model.variant} is {plain(published)} %{lies}; ours differs by {gap} points.")
+    return [*sentences, *_published(models)]
+
+
+def _published(models: ModelsInfo) -> list[str]:
+    """Where published numbers lie; without any reading of them where the training here was shortened."""
+    told = [model for model in models.models if model.published["test"] is not None and model.finished]
+    if not told:
+        return []
+    if not models.comparable:
+        return [
+            f"Published numbers stand beside ours for orientation only: the networks were trained here {_cut_short(models)}, so nothing "
+            "follows about whether the published accuracies can be reproduced."
+        ]
+    sentences = []
+    for model in told:
+        published, own = model.published["test"] or 0.0, model.accuracy["test"]
+        lies = "" if not own.has_interval else f", which lies {_place(published, own.low, own.high)} our interval over seeds"
+        gap = signed(own.mean - published)
+        n = "" if own.has_interval else " (one seed, so no interval)"
+        sentences.append(f"The published accuracy of {model.variant} is {plain(published)} %{lies}; ours differs by {gap} points{n}.")
     return sentences
+
+
+def _cut_short(models: ModelsInfo) -> str:
+    """In what the training falls short of what the study file or the data set offers."""
+    reasons = ["on a part of the images"] if models.subset else []
+    if models.shortened is not None:
+        epochs, asked = models.shortened
+        reasons.append(f"for {plural(epochs, 'epoch')} instead of the study file's {asked}")
+    return listed(reasons)
 
 
 def _place(value: float, low: float, high: float) -> str:
@@ -83,7 +108,8 @@ def process_sentences(curves: CurvesInfo) -> list[str]:
     sentences = [_process(one, curves.labels["validation"]) for one in curves.processes]
     unfinished = [name for name in curves.variants if name not in {one.variant for one in curves.processes}]
     if unfinished:
-        sentences.append(f"No trial of {listed(unfinished)} has finished; its curves show what was recorded so far.")
+        whose = "its" if len(unfinished) == 1 else "their"
+        sentences.append(f"No trial of {listed(unfinished)} has finished; {whose} curves show what was recorded so far.")
     return sentences
 
 
@@ -91,18 +117,21 @@ def loss_definition(curves: CurvesInfo) -> str:
     """What counts as a loss that turns up, or that there are no curves yet."""
     if not curves.variants:
         return "No epoch has been recorded yet."
+    if all(one.rising is None for one in curves.processes):
+        return f"Whether a loss turns up again is told of trials of {FEWEST} epochs or more."
     return (
-        "The validation loss counts as turned up where it stays, through the last tenth of the epochs, more than "
-        f"{100 * RISE:.0f} % above its minimum."
+        f"The loss on the {curves.labels['validation']} set counts as turned up where it stays, through the last tenth of the epochs (two "
+        f"at least), more than {100 * RISE:.0f} % above its minimum."
     )
 
 
 def _process(one: Process, label: str) -> str:
     where = "above" if one.gap >= 0 else "below"
     gap = f"training accuracy ends at {plain(one.train_accuracy)} %, {plain(abs(one.gap))} points {where} that on the {label} set"
-    rise = f"the loss on the {label} set turns up in {one.rising} of {plural(one.seeds, 'seed')}"
-    lowest = f"it is lowest at epoch {plain(one.lowest_loss_epoch, 0)} of {one.epochs}" + (" on average" if one.seeds > 1 else "")
-    return f"{one.variant}: {gap}; {rise}; {lowest}."
+    rise = "" if one.rising is None else f" turns up in {one.rising} of {plural(one.seeds, 'seed')} and"
+    average = " on average" if one.seeds > 1 else ""
+    lowest = f"{plain(one.lowest_loss_epoch, 1 if one.seeds > 1 else 0)} of {one.epochs}{average}"
+    return f"{one.variant} (n = {one.seeds}): {gap}; the loss on the {label} set{rise} is lowest at epoch {lowest}."
 
 
 def ablation_sentences(ablation: AblationInfo) -> list[str]:
@@ -120,8 +149,8 @@ def ablation_sentences(ablation: AblationInfo) -> list[str]:
     return sentences
 
 
-def path_sentences(ablation: AblationInfo) -> list[str]:
-    """What a path of removals can and cannot say, or that the study removes nothing."""
+def path_sentences(ablation: AblationInfo, *, searched: bool = False) -> list[str]:
+    """What a path of removals can and cannot say, or that the study removes nothing; ``searched`` where each variant was tuned."""
     if not ablation.removals:
         return ["The study removes nothing, so there is no ablation."]
     sentences = []
@@ -130,6 +159,11 @@ def path_sentences(ablation: AblationInfo) -> list[str]:
             "The removals form a path: each variant takes away one thing more than the one before it. What a single step costs therefore "
             "depends on the order of the path, and factors may interact; another order can give other steps, while the ends of the path "
             "stay the same."
+        )
+    if searched:
+        sentences.append(
+            "Each variant stands here with the sample that the search chose for it, so a difference is that of two tuned variants, whose "
+            "other settings may differ too."
         )
     return sentences
 
@@ -156,10 +190,16 @@ def _reading(removal: Removal) -> str:
     return ", an interval that contains zero: these seeds leave the sign of the effect open"
 
 
+def no_confusion(best: str | None) -> str:
+    """Why there is no confusion matrix."""
+    if best is None:
+        return "No trial has finished yet, so there is no confusion matrix."
+    return f"The ledger has no predictions, or no labels, for {best}, the variant of highest validation accuracy: no confusion matrix."
+
+
 def confusion_sentences(confusion: ConfusionInfo, pairs: PairsInfo, top: int = 5) -> list[str]:
     """Which network the matrix is of and why, the pairs in words, and the class that is least often given by mistake."""
-    seeds = plural(len(confusion.seeds), "seed")
-    sentences = [f"The matrix is that of {confusion.variant}, the variant of highest validation accuracy, summed over {seeds}."]
+    sentences = [f"The matrix is that of {confusion.variant}, the variant of highest validation accuracy, {summed(len(confusion.seeds))}."]
     if not pairs.pairs:
         return [*sentences, f"It confused no image of the {confusion.label} set."]
     named = [

@@ -133,28 +133,40 @@ class Results:
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """One row per planned trial.
+        """One row per planned trial; those that have not begun have status ``missing``.
 
-        key, study, variant, sample, seed, status, selected_epoch, epochs, parameters, seconds, attempts; the metrics of the selected
-        epoch (``validation_accuracy``, ``test_loss``, ...) and of the last one (``last_validation_accuracy``, ...); the settings as
-        ``config.*``; the error's text. Planned trials that have not begun have status ``missing``.
+        - key, study, variant, status: text; status is finished, diverged, failed, running, interrupted, missing or damaged
+        - sample, seed, selected_epoch, epochs (recorded so far), parameters, attempts: whole numbers, <NA> where there is none
+        - seconds: of all epochs together, without the time between attempts
+        - ``{train,validation,test}_{loss,accuracy,macro_f1}`` at the selected epoch, NaN for trials without one, and ``last_*``, the
+          same at the last epoch; accuracies and macro-F1 lie in 0..1
+        - ``config.*``: every setting of the trial
+        - error: type and message of a failure, or None
         """
         frame = pd.DataFrame([self._row(entry) for entry in self._plan])
         names = ["key", "study", "variant", "sample", "seed", "status", "selected_epoch", "epochs", "parameters", "seconds", "attempts"]
-        names += [*METRICS, *(f"last_{name}" for name in METRICS)]
+        metrics = [*METRICS, *(f"last_{name}" for name in METRICS)]
         settings = [name for name in frame.columns if name.startswith("config.")]
-        return frame.reindex(columns=[*names, *settings, "error"])
+        frame = frame.reindex(columns=[*names, *metrics, *settings, "error"])
+        whole = ("sample", "seed", "selected_epoch", "epochs", "parameters", "attempts")
+        return frame.astype({**dict.fromkeys(whole, "Int64"), **dict.fromkeys(("seconds", *metrics), float)})
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
-        """One row per trial and epoch: key, variant, sample, seed, status, then what the epoch recorded; NaN for what was not finite."""
+        """One row per trial and epoch: key, variant, sample, seed and status of the trial, then what the epoch recorded.
+
+        That is epoch (from 1), ``{train,validation,test}_{loss,accuracy,macro_f1}`` as in ``trials``, penalty (the l1 and l2 term),
+        learning_rate, seconds and images_per_second; NaN for what was not finite.
+        """
         rows = []
         for entry in self._plan:
             read = self._reads[entry["key"]]
             own = {**_names(entry, read), "status": read.status}
             rows += [{**own, **row} for row in read.epochs]
-        frame = pd.DataFrame(rows, columns=None if rows else ["key", "variant", "sample", "seed", "status", "epoch", *METRICS])
-        return frame.astype({name: float for name in frame.columns if name in METRICS})
+        measured = [*METRICS, "penalty", "learning_rate", "seconds", "images_per_second"]
+        frame = pd.DataFrame(rows, columns=None if rows else ["key", "variant", "sample", "seed", "status", "epoch", *measured])
+        floats = {name: float for name in frame.columns if name in measured}
+        return frame.astype({"sample": "Int64", "seed": "Int64", "epoch": "int64", **floats})
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
@@ -164,37 +176,42 @@ class Results:
     def prediction_frame(self, which: Which = "selected", keys: Iterable[str] | None = None) -> pd.DataFrame:
         """One row per trial, split and image: key, variant, sample, seed, split, image, label, predicted, one probability per class.
 
-        ``which`` is the selected or the last epoch, ``keys`` limits the trials. The columns of probabilities carry the classes' names.
+        ``which`` is the selected or the last epoch, ``keys`` limits the trials. ``image`` is the place in the split, from 0; ``label``
+        and ``predicted`` are categories over the same classes and may be compared; the probabilities' columns carry the classes' names.
+        Trials that left no predictions (failed, unfinished) have no rows.
         """
         wanted = None if keys is None else set(keys)
         parts = []
+        known: dict[str, None] = dict.fromkeys(self.classes) if self.study is not None else {}
         for entry in self._plan:
             if wanted is not None and entry["key"] not in wanted:
                 continue
-            classes = self.classes_of(entry["key"])
             for split in SPLITS:
                 probabilities = self.probabilities(entry["key"], split, which)
-                labels = self.labels_of(entry["key"], split)
+                labels = None if probabilities is None else self.labels_of(entry["key"], split)
                 if probabilities is None or labels is None:
                     continue
+                classes = self.classes_of(entry["key"])
+                known |= dict.fromkeys(classes)
                 part = pd.DataFrame(probabilities, columns=list(classes))
-                part.insert(0, "predicted", [classes[index] for index in probabilities.argmax(axis=1)])
-                part.insert(0, "label", [classes[index] for index in labels])
+                part.insert(0, "predicted", np.array(classes, dtype=object)[probabilities.argmax(axis=1)])
+                part.insert(0, "label", np.array(classes, dtype=object)[labels])
                 part.insert(0, "image", np.arange(labels.size))
                 for name, value in reversed([*_names(entry, self._reads[entry["key"]]).items(), ("split", split)]):
                     part.insert(0, name, value)
                 parts.append(part)
-        if not parts:
-            return pd.DataFrame(columns=["key", "variant", "sample", "seed", "split", "image", "label", "predicted"])
-        frame = pd.concat(parts, ignore_index=True)
-        return frame.astype(dict.fromkeys(("key", "variant", "split", "label", "predicted"), "category"))
+        names = ["key", "variant", "sample", "seed", "split", "image", "label", "predicted"]
+        frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*names, *known])
+        types: dict[str, Any] = {**dict.fromkeys(("key", "variant", "split"), "category"), **dict.fromkeys(known, np.float32)}
+        types |= {"sample": "Int64", "seed": "Int64", "image": "int64"}
+        return frame.astype({**types, **dict.fromkeys(("label", "predicted"), pd.CategoricalDtype(list(known)))})
 
     # Arrays
 
     def probabilities(self, key: str, split: str, which: Which = "selected") -> NDArray[np.float32] | None:
         """Class probabilities [images, classes] of one trial, or None where it left none; each file is read once."""
         if key not in self._arrays:
-            self._arrays[key] = self._try(key, lambda: self.ledger.predictions(key))
+            self._arrays[key] = self._try(key, lambda: self._predictions(key))
         arrays = self._arrays[key]
         return None if arrays is None else arrays.get(f"{split}_{which}")
 
@@ -221,6 +238,12 @@ class Results:
     def record(self, key: str) -> Mapping[str, Any]:
         """How a trial ended, with environment and error; empty while it has not."""
         return self._reads[key].record
+
+    def _predictions(self, key: str) -> dict[str, NDArray[np.float32]] | None:
+        arrays = self.ledger.predictions(key)
+        if arrays is None and self._reads[key].status == "finished":
+            raise LedgerError(f"{self.ledger.predictions_file(key)} is missing, which every finished trial leaves")
+        return arrays
 
     def _evaluation(self, fingerprint: str, name: str) -> NDArray[Any] | None:
         place = f"data {fingerprint}"

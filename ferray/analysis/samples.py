@@ -72,7 +72,7 @@ def search_info(results: Results) -> SearchInfo | None:
             row = {"key": entry["key"], "field": name, "value": value, "variant": place[0], "sample": place[1], "accuracy": own[-1]}
             rows.append({**row, "chosen": chosen[place[0]] == place[1]})
     samples = [
-        Sample(place[0], place[1], values[place], mean_interval(own), planned[place], chosen[place[0]] == place[1])
+        Sample(place[0], place[1], values[place], mean_interval(own).within(0, 100), planned[place], chosen[place[0]] == place[1])
         for place, own in draws.items()
     ]
     samples.sort(key=lambda one: (-one.validation.mean if one.validation.n else math.inf, one.variant, one.sample))

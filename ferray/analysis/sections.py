@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import yaml
+
 from ferray.analysis import details, prose, tables
 from ferray.analysis.ablation import AblationInfo, ablation_info, draw_ablation
 from ferray.analysis.accuracy import ModelsInfo, draw_models, models_info
@@ -14,7 +16,8 @@ from ferray.analysis.examples import ExamplesInfo, draw_examples, examples_info
 from ferray.analysis.page import Page
 from ferray.analysis.results import SPLITS, Results
 from ferray.analysis.samples import SearchInfo, draw_search, search_info
-from ferray.analysis.wording import moment, plural, split_label
+from ferray.analysis.selection import best_variant
+from ferray.analysis.wording import listed, moment, plain, split_label, summed
 
 CURVES_PER_FIGURE = 12
 """Variants in one figure of curves; more than these would be too small to read on a page."""
@@ -28,10 +31,10 @@ def compose(results: Results) -> tuple[Page, dict[str, Any]]:
     pairs = pairs_info(confusion) if confusion else None
     _models(page, models)
     _process(page, curves_info(results))
-    _ablation(page, ablation)
+    _ablation(page, ablation, searched=search is not None)
     page.section("confusion", "Which classes are confused")
     if confusion is None or pairs is None:
-        page.say(["No finished trial has left predictions yet, so there is no confusion matrix."])
+        page.say([prose.no_confusion(best_variant(results))])
     else:
         _confusion(page, confusion, pairs, examples_info(results, pairs))
     if search is not None:
@@ -45,12 +48,15 @@ def _models(page: Page, models: ModelsInfo) -> None:
     page.section("models", "Models")
     page.say(prose.model_sentences(models))
     page.tabulate(tables.models_table(models))
-    published = any(value is not None for model in models.models for value in model.published.values())
+    published = ""
+    if models.has_published:
+        published = ", hollow diamonds are published numbers" + ("" if models.comparable else ", of a longer or fuller training")
+    chance = listed([f"{plain(models.majority[split])} % of the {models.labels[split]} set" for split in SPLITS])
     page.show(
         "models",
         lambda: draw_models(models),
         "Accuracy of every variant: the large dot is the mean over n seeds, the line its 95 % t interval, small dots are the seeds"
-        + (", hollow diamonds are published numbers." if published else "."),
+        f"{published}. The dotted line is what always answering the largest class would reach: {chance}.",
     )
 
 
@@ -70,11 +76,11 @@ def _process(page: Page, curves: CurvesInfo) -> None:
         )
 
 
-def _ablation(page: Page, ablation: AblationInfo) -> None:
+def _ablation(page: Page, ablation: AblationInfo, *, searched: bool) -> None:
     page.section("ablation", "Ablation")
     page.enumerate(prose.ablation_sentences(ablation))
-    page.say(prose.path_sentences(ablation))
-    if ablation.removals:
+    page.say(prose.path_sentences(ablation, searched=searched))
+    if any(removal.difference[split].n for removal in ablation.removals for split in SPLITS):
         page.show(
             "ablation",
             lambda: draw_ablation(ablation),
@@ -89,8 +95,8 @@ def _confusion(page: Page, confusion: ConfusionInfo, pairs: PairsInfo, examples:
     page.show(
         "confusion",
         lambda: draw_confusion(confusion),
-        f"Confusion matrix of {confusion.variant} on the {confusion.label} set at the selected epoch, summed over "
-        f"{plural(len(confusion.seeds), 'seed')}: counts, and percent of each true class. Both are shaded by percent.",
+        f"Confusion matrix of {confusion.variant} on the {confusion.label} set at the selected epoch, "
+        f"{summed(len(confusion.seeds))}: counts, and percent of each true class. Both are shaded by percent.",
     )
     if not pairs.pairs:
         return
@@ -104,11 +110,12 @@ def _confusion(page: Page, confusion: ConfusionInfo, pairs: PairsInfo, examples:
     if examples is None:
         page.say(["The ledger holds no images of these pairs."])
         return
+    probability = "probability" if examples.seeds == 1 else f"mean probability over {examples.seeds} seeds"
     page.show(
         "examples",
         lambda: draw_examples(examples),
         f"Images that {examples.variant} most confidently takes for the wrong class: true class and answer at the left, below each "
-        f"image the mean probability over {plural(examples.seeds, 'seed')} of the wrong class and, in brackets, of the true one.",
+        f"image the {probability} of the wrong class and, in brackets, of the true one.",
     )
 
 
@@ -131,16 +138,19 @@ def _details(page: Page, results: Results) -> dict[str, Any]:
     page.tables.append(trials)
     seeds, plan = details.plan_rows(results)
     study = results.study or {}
+    lost = details.lost_trials(results)
+    told = {one.key for one in lost}
     return {
         "study": study,
+        "file": study.get("text") or yaml.safe_dump(study.get("settings", {}), sort_keys=False),
         "title": study.get("title") or results.name,
         "run": moment(str(study.get("created", "unknown"))),
         "data": results.data,
         "synthetic": results.synthetic,
         "counts": details.status_counts(results),
         "planned": len(results.trials),
-        "lost": details.lost_trials(results),
-        "damaged": results.damaged,
+        "lost": lost,
+        "damaged": [damage for damage in results.damaged if damage.key not in told],
         "environments": details.environments(results),
         "seeds": seeds,
         "plan": plan,

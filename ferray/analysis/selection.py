@@ -41,7 +41,7 @@ def finished_of(trials: pd.DataFrame, variant: str) -> pd.DataFrame:
 
 
 def best_variant(results: Results) -> str | None:
-    """The variant of highest mean validation accuracy with a finished trial that left predictions; None where there is none."""
+    """The variant of highest mean validation accuracy over its finished trials; None where there is none."""
     finished = speaking_trials(results)
     finished = finished[finished["status"] == "finished"]
     if finished.empty:

@@ -12,7 +12,7 @@ from ferray.analysis.accuracy import ModelsInfo
 from ferray.analysis.confusion import PairsInfo
 from ferray.analysis.results import SPLITS, Results
 from ferray.analysis.samples import SearchInfo
-from ferray.analysis.wording import count, factor_label, interval, plain, plural, probability, setting, signed, split_label
+from ferray.analysis.wording import count, factor_label, interval, minutes, plain, probability, setting, signed, split_label, summed
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,14 @@ def models_table(info: ModelsInfo) -> Table:
             if split in printed:
                 published = model.published[split]
                 row.append("" if published is None else plain(published))
-        rows.append((*row, plain(model.macro_f1["test"].mean), plain(model.minutes.mean)))
+        rows.append((*row, plain(model.macro_f1["test"].mean), minutes(model.minutes.mean)))
     caption = (
         "Accuracy of each variant at the epoch selected on validation: mean over the finished seeds with Student's t interval, "
         "which speaks about the training, not about the choice of the images. "
-        f"Macro-F1 is that of the {info.labels['test']} set; minutes are per trial."
+        f"Macro-F1 is that of the {info.labels['test']} set; minutes are the mean per trial."
     )
+    if info.has_published and not info.comparable:
+        caption += " Published numbers are of a longer or fuller training than this study's."
     return Table("models", caption, tuple(columns), tuple(rows), frozenset({0, 1}))
 
 
@@ -122,8 +124,8 @@ def pairs_table(info: PairsInfo) -> Table:
         for pair in info.pairs
     )
     caption = (
-        f"The most confused classes of {info.variant} on the {info.label} set. The share is the mean over {plural(info.seeds, 'seed')}, "
-        "the count their sum; Wilson's interval is over the images of the true class, each counted once."
+        f"The most confused classes of {info.variant} on the {info.label} set, {summed(info.seeds)}. "
+        "Wilson's interval is over the images of the true class, each counted once."
     )
     return Table("confused_pairs", caption, columns, rows, frozenset({0, 1}))
 
@@ -157,8 +159,9 @@ def trials_table(results: Results) -> Table:
     columns = ("variant", "sample", "seed", "status", "selected epoch", "epochs", *labels, "minutes", "key")
     rows = []
     fields = ["variant", "sample", "seed", "status", "selected_epoch", "epochs", "validation_accuracy", "test_accuracy", "seconds", "key"]
-    for variant, sample, seed, status, selected, epochs, validation, test, seconds, key in results.trials[fields].itertuples(index=False):
-        numbers = [plain(100 * validation), plain(100 * test), plain(seconds / 60)]
+    trials = results.trials[fields].astype({"selected_epoch": float})
+    for variant, sample, seed, status, selected, epochs, validation, test, seconds, key in trials.itertuples(index=False):
+        numbers = [plain(100 * validation), plain(100 * test), minutes(seconds / 60)]
         rows.append((str(variant), str(sample), str(seed), str(status), count(selected), count(epochs), *numbers, str(key)))
     caption = "All planned trials. Accuracies are those of the epoch selected on validation."
     return Table("trials", caption, columns, tuple(rows), frozenset({0, 3, 9}))

@@ -40,14 +40,14 @@ def read_trial(ledger: Ledger, key: str, damaged: list[Damage]) -> Trial:
         if status != "damaged" and not ledger.identity_file(key).exists():
             return Trial(key, status)  # its folder was made a moment ago
         identity = ledger.trial(key)
+        record = ledger.record(key) or {}  # before the epochs, which a trial that ends just now still adds to
         epochs = ledger.epochs(key)
-        record = ledger.record(key) or {}
         if record and record["epochs"] != len(epochs):
             raise LedgerError(f"the record counts {record['epochs']} epochs, the file of epochs holds {len(epochs)}")
         numbered = [row["epoch"] for row in epochs]
         if numbered != list(range(1, len(epochs) + 1)):
             raise LedgerError(f"{ledger.epochs_file(key)} does not hold the epochs one after the other")
-        return Trial(key, status, identity, record, tuple(epochs))
+        return Trial(key, record.get("status", status), identity, record, tuple(epochs))
     except (LedgerError, OSError, KeyError, TypeError, AttributeError) as error:
         damaged.append(Damage(key, reason(error)))
         return Trial(key, "damaged")

@@ -47,6 +47,11 @@ def plain(value: float, digits: int = 1) -> str:
     return f"{value:.{digits}f}".replace("-", MINUS) if math.isfinite(value) else "n/a"
 
 
+def minutes(value: float) -> str:
+    """Minutes with one decimal; below one minute with two significant digits, so that a short time is not 0.0."""
+    return f"{value:.2g}" if 0 < value < 1 else plain(value)
+
+
 def count(value: float) -> str:
     """A whole number with its thousands apart, or ``n/a``."""
     return f"{int(value):,}" if math.isfinite(value) else "n/a"
@@ -73,6 +78,11 @@ def measured(estimate: Estimate, unit: str = " %", digits: int = 1) -> str:
 def plural(number: int, noun: str, nouns: str | None = None) -> str:
     """``1 seed``, ``3 seeds``."""
     return f"{number} {noun if number == 1 else nouns or noun + 's'}"
+
+
+def summed(seeds: int) -> str:
+    """How counts come from the seeds."""
+    return "of one seed" if seeds == 1 else f"summed over {seeds} seeds"
 
 
 def listed(words: Sequence[str], last: str = "and") -> str:
