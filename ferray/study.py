@@ -26,6 +26,7 @@ SET_BY_THE_STUDY = {"seed": "`seeds`", "device": "`gpus`"}
 class Published(Frozen):
     """Accuracies from the literature, printed beside a variant's own."""
 
+    epochs: Annotated[int, Field(ge=1)] | None = None  # that they were trained for; shorter trainings are not held against them
     validation: Annotated[float, Field(ge=0, le=1)] | None = None
     test: Annotated[float, Field(ge=0, le=1)] | None = None
 

@@ -51,7 +51,7 @@ def make_ledger(
     samples: list[dict[str, Any]] | None = None,
     search: dict[str, Any] | None = None,
     epochs: int = 12,
-    asked_epochs: int | None = None,
+    published_epochs: int | None = None,
     subset: int | None = None,
     images: int = 160,
     data_name: str = "FER2013",
@@ -63,7 +63,7 @@ def make_ledger(
 ) -> Made:
     """Writes a storage folder.
 
-    ``asked_epochs`` is what the study file says where the command line said something else; ``subset`` the part of the data used.
+    ``published_epochs`` is how long the networks of the published numbers were trained; ``subset`` the part of the data used.
     ``outcome`` maps (variant, seed) to failed, diverged, missing or running; all others are finished. ``samples`` holds the search
     values of each sample.
     """
@@ -91,17 +91,18 @@ def make_ledger(
                 if fate != "missing":
                     _write_trial(path, key, config, fingerprint, labels, quality, overfits, fate, [number, sample, seed])
     first = next(iter(chosen))
+    length = {} if published_epochs is None else {"epochs": published_epochs}
     study = {
         "name": name,
         "title": title,
-        "text": f"name: {name}\nbase: {{model: cnn, epochs: {asked_epochs or epochs}}}  # <as the study file says>\nseeds: {seeds}\n",
+        "text": f"name: {name}\nbase: {{model: cnn, epochs: {epochs}}}  # <as the study file says>\nseeds: {seeds}\n",
         "settings": {"name": name, "seeds": list(range(seeds)), "search": search or {}, "data": DataSource(subset=subset).model_dump()},
         "data": data,
         "command": f"python -m ferray.tune {name}.yaml",
         "created": created,
         "baseline": first,
         "variants": described,
-        "published": {"cnn": {"validation": 0.62217, "test": 0.62217}} if published is None else published,
+        "published": {"cnn": {"validation": 0.62217, "test": 0.62217, **length}} if published is None else published,
         "plan": plan,
     }
     folder = path / "studies" / name

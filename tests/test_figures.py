@@ -95,19 +95,11 @@ def test_the_axis_of_accuracies_ends_where_accuracies_end_and_shows_the_largest_
 
 
 def test_published_numbers_are_compared_with_trainings_of_full_length_on_all_images_only(tmp_path: Path) -> None:
-    for name, options in {"full": {}, "short": {"asked_epochs": 50}, "part": {"subset": 2000}}.items():
+    for name, options in {"full": {}, "short": {"published_epochs": 50}, "part": {"subset": 2000}}.items():
         make_ledger(tmp_path / name, seeds=1, variants=TWO, epochs=2, **options)
     full, short, part = (models_info(Results.load(tmp_path / name, "report")) for name in ("full", "short", "part"))
     assert (full.comparable, short.comparable, part.comparable) == (True, False, False)
     assert (full.shortened, short.shortened, part.shortened) == (None, (2, 50), None)
-
-
-def test_without_a_study_file_the_training_has_the_length_that_was_asked_for(tmp_path: Path) -> None:
-    make_ledger(tmp_path, seeds=1, variants=ONE, epochs=2, asked_epochs=50)
-    file = tmp_path / "studies" / "report" / "study.json"
-    for text in (None, "- a list", "{", "base: {epochs: many}"):
-        file.write_text(json.dumps({**json.loads(file.read_text()), "text": text}))
-        assert models_info(Results.load(tmp_path, "report")).shortened is None
 
 
 def test_differences_are_paired_over_the_seeds_that_both_finished(results: Results) -> None:

@@ -174,9 +174,9 @@ def test_damage_and_lost_images_are_told_and_do_not_stop_the_report(tmp_path: Pa
 
 
 def test_a_shortened_study_says_so_and_reads_nothing_into_published_numbers(tmp_path: Path, undrawn: None) -> None:
-    make_ledger(tmp_path / "short", seeds=2, epochs=2, asked_epochs=50)
+    make_ledger(tmp_path / "short", seeds=2, epochs=2, published_epochs=50)
     short = Page(write_report(tmp_path / "short", "report")).text
-    assert "A short run: the networks were trained for 2 epochs instead of the study file's 50." in short
+    assert "A short run: the networks were trained for 2 epochs where the published ones had 50." in short
     assert "nothing follows about whether the published accuracies can be reproduced" in short
     assert "hollow diamonds are published numbers, of a longer or fuller training" in short
     assert "our interval" not in short

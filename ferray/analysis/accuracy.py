@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import yaml
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ferray.analysis.results import SPLITS, Results, Variant
+from ferray.analysis.results import SPLITS, Results
 from ferray.analysis.selection import finished_of, speaking_trials
 from ferray.analysis.statistics import Estimate, mean_interval, wilson
 from ferray.analysis.style import BLUE, GREY, INK, ORANGE, hide_y_marks, new_figure, note_synthetic, shortened
@@ -37,7 +36,7 @@ class ModelSummary:
     values: Mapping[str, tuple[float, ...]]  # the accuracy of each of these seeds
     published: Mapping[str, float | None]
     epochs: int  # of training, as configured
-    asked_epochs: int  # as the study file says before the command line shortens them; published numbers belong to these
+    published_epochs: int | None  # that the published numbers were trained for, where the study says so
     minutes: Estimate  # per trial
 
     @property
@@ -64,8 +63,9 @@ class ModelsInfo:
 
     @property
     def shortened(self) -> tuple[int, int] | None:
-        """The epochs of a variant and those that the study file asks for, where they are fewer; None where no variant is cut short."""
-        return next(((model.epochs, model.asked_epochs) for model in self.models if model.epochs < model.asked_epochs), None)
+        """The epochs of a variant and of its published numbers, where ours are fewer; None where no variant is cut short."""
+        lengths = ((model.epochs, model.published_epochs) for model in self.models if model.published_epochs)
+        return next(((own, published) for own, published in lengths if own < published), None)
 
     @property
     def comparable(self) -> bool:
@@ -99,7 +99,7 @@ def models_info(results: Results) -> ModelsInfo:
                 values={split: tuple(100 * finished[f"{split}_accuracy"].to_numpy(float)) for split in SPLITS},
                 published={split: None if value is None else 100 * value for split, value in published.items()},
                 epochs=int(variant.config["epochs"]),
-                asked_epochs=_asked_epochs(results, variant),
+                published_epochs=results.published_epochs(variant.name),
                 minutes=mean_interval(finished["seconds"].to_numpy(float) / 60),
             )
         )
@@ -153,17 +153,6 @@ def _network(config: Mapping[str, object]) -> str:
     width = config.get("width", 1.0)
     name = str(config.get("model", "")).upper()
     return name if width == 1.0 else f"{name}, width {width:g}"
-
-
-def _asked_epochs(results: Results, variant: Variant) -> int:
-    """The epochs that the study file gives a variant; those of its config where the study has no file, or says nothing about them."""
-    configured = int(variant.config["epochs"])
-    try:
-        file = yaml.safe_load((results.study or {}).get("text") or "") or {}
-        own = (file.get("variants") or {}).get(variant.name) or {}
-        return int(own.get("epochs") or (file.get("base") or {}).get("epochs") or configured)
-    except (yaml.YAMLError, AttributeError, TypeError, ValueError):
-        return configured
 
 
 def _percent(shares: pd.Series[Any]) -> Estimate:

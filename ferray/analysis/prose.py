@@ -76,11 +76,11 @@ def _published(models: ModelsInfo) -> list[str]:
 
 
 def _cut_short(models: ModelsInfo) -> str:
-    """In what the training falls short of what the study file or the data set offers."""
+    """In what the training falls short of the published ones or of what the data set offers."""
     reasons = ["on a part of the images"] if models.subset else []
     if models.shortened is not None:
-        epochs, asked = models.shortened
-        reasons.append(f"for {plural(epochs, 'epoch')} instead of the study file's {asked}")
+        own, published = models.shortened
+        reasons.append(f"for {plural(own, 'epoch')} where the published ones had {published}")
     return listed(reasons)
 
 

@@ -125,6 +125,11 @@ class Results:
         value = (self._document.get("published") or {}).get(variant, {}).get(split)
         return None if value is None else float(value)
 
+    def published_epochs(self, variant: str) -> int | None:
+        """The epochs that a variant's published accuracies were trained for, where the study says so."""
+        epochs: int | None = (self._document.get("published") or {}).get(variant, {}).get("epochs")
+        return epochs
+
     def images_in(self, split: str) -> int:
         """How many images a split holds."""
         return int(sum(self.data["counts"][split].values()))
