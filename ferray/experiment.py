@@ -66,7 +66,9 @@ def _connect(study: Study, address: str | None, log: Path) -> bool:
     logging.getLogger("ray").setLevel(logging.ERROR)  # ray.init takes all handlers away, so what it says would go to the terminal
     try:
         ray.init(**options, log_to_driver=False, configure_logging=False)
-    except (ConnectionError, ValueError) as error:
+    except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
+        if not address:
+            raise
         raise ResourceError(f"no Ray cluster answers at {address!r}: {error}") from None
     _divert_log(log)
     if address:

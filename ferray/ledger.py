@@ -41,9 +41,11 @@ class Ledger:
 
     def __init__(self, path: str | os.PathLike[str] = DEFAULT_STORAGE) -> None:
         self.path = Path(path)
-        if self.path.exists() and not self.path.is_dir():
-            raise LedgerError(f"{self.path} is a file; storage must be a folder")
+        if self.path.parts[:1] and self.path.parts[0].endswith(":"):
+            raise LedgerError(f"{self.path}: storage must be a folder of this machine, not an address")
         try:
+            if self.path.exists() and not self.path.is_dir():
+                raise LedgerError(f"{self.path} is a file; storage must be a folder")
             version = json.loads(self._format_file.read_text(encoding="utf-8"))["format"]
         except (FileNotFoundError, NotADirectoryError):
             return  # nothing there yet; whoever writes first finds out whether that is possible
@@ -112,7 +114,8 @@ class Ledger:
             record = self._read(self.record_file(key))
         except FileNotFoundError:
             return None
-        if record.get("key") != key or record.get("status") not in ("finished", "diverged", "failed"):
+        is_one = record.get("status") in ("finished", "diverged", "failed") and isinstance(record.get("digests"), dict)
+        if record.get("key") != key or not is_one:
             raise LedgerError(f"{self.record_file(key)} is not the record of trial {key}")
         return record
 
@@ -120,11 +123,14 @@ class Ledger:
         """One row per epoch, in order; numbers that were not finite are None. An unfinished trial has the rows so far."""
         try:
             text = self.epochs_file(key).read_text(encoding="utf-8")
-            return [json.loads(line) for line in text.splitlines()]
+            rows = [json.loads(line) for line in text.splitlines()]
         except FileNotFoundError:
             return []
         except (OSError, ValueError) as error:
             raise LedgerError(f"{self.epochs_file(key)} cannot be read: {error}") from None
+        if not all(isinstance(row, dict) and row.get("epoch") == number for number, row in enumerate(rows, start=1)):
+            raise LedgerError(f"{self.epochs_file(key)} does not hold one row per epoch")
+        return rows
 
     def predictions(self, key: str) -> dict[str, NDArray[np.float32]] | None:
         """Class probabilities [images, classes] by split and epoch (``test_selected``), or None where none were left."""
@@ -208,16 +214,16 @@ class Ledger:
 
 
 def file_digest(file: Path) -> str | None:
-    """SHA-256 of a file's bytes as hexadecimal digits, or None where there is no such file."""
+    """SHA-256 of a file's bytes as hexadecimal digits, or None where it cannot be read."""
     try:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
-    except FileNotFoundError:
+    except OSError:
         return None
 
 
 def _names(folder: Path) -> list[str]:
     try:
         return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []

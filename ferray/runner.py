@@ -32,12 +32,16 @@ POLL_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a study's trials: how many have each status, how many were trained just now, and in which storage."""
+    """What became of a study's trials: how many have each status, and how many have a record now that had none before.
+
+    ``failures`` tells, by the trial's label, what was raised.
+    """
 
     storage: Path
     study: str
     statuses: dict[str, int]
     trained: int
+    failures: dict[str, str]
     interrupted: bool = False
 
 
@@ -57,7 +61,7 @@ def run(
     ``local`` needs no Ray: the same trials in this process, in order. ``retry_failed`` runs failed trials again. ``text`` is the
     study file, for the report. ``say`` takes each line of progress. Raises FerrayError for what the user can mend.
     """
-    storage = Path(storage or DEFAULT_STORAGE).absolute()
+    storage = Ledger(storage or DEFAULT_STORAGE).path.absolute()
     data = study.load_data()
     plan = study.plan(data)
     writer = LedgerWriter(storage, retry_failed=retry_failed)
@@ -67,7 +71,8 @@ def run(
     for trial in trials.values():
         if ledger.status(trial.key, verify=True) == "damaged":
             place = writer.set_aside(trial.key)
-            say(f"the record of {trial.label} is damaged; it was set aside{f' as {place}' if place else ''} and will run again")
+            if place is not None:  # else another driver has seen to it
+                say(f"the record of {trial.label} is damaged; it was set aside as {place} and will run again")
     todo = _missing(ledger, trials.values(), retry_failed=retry_failed)
     say(_what_is_to_do(study, trials, todo))
     interrupted = False
@@ -77,8 +82,15 @@ def run(
                 interrupted = _until_done(todo, ledger, execute, say)
         except KeyboardInterrupt:
             interrupted = True
-    statuses = Counter[str](ledger.status(key) for key in trials)
-    return Outcome(storage, study.name, dict(statuses), len(todo) - len(_missing(ledger, todo, retry_failed=False)), interrupted)
+    statuses = {key: ledger.status(key) for key in trials}
+    failures = {trial.label: _told(ledger, trial) for trial in trials.values() if statuses[trial.key] == "failed"}
+    ended = len(todo) - len(_missing(ledger, todo, retry_failed=False))
+    return Outcome(storage, study.name, dict(Counter[str](statuses.values())), ended, failures, interrupted)
+
+
+def _told(ledger: Ledger, trial: Trial) -> str:
+    error = (ledger.record(trial.key) or {}).get("error") or {}
+    return f"{error.get('type')}: {error.get('message')}"
 
 
 def _missing(ledger: Ledger, trials: Iterable[Trial], *, retry_failed: bool) -> list[Trial]:

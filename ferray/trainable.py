@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ferray import environment
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ferray.config import Config
     from ferray.data import Dataset
-    from ferray.training import Epoch, State
+    from ferray.training import Epoch
     from ferray.trial import Trial
     from ferray.writer import Begun
 
@@ -39,8 +39,12 @@ class Writer(Protocol):
     ) -> None:
         """Closes the trial."""
 
-    def release(self, key: str) -> None:
+    def release(self, key: str, attempt: int) -> None:
         """Leaves the trial as it is."""
+
+
+class TrainingError(Exception):
+    """What the training itself raised, as opposed to the ledger or Tune; its cause tells it."""
 
 
 class ActorWriter:
@@ -64,9 +68,9 @@ class ActorWriter:
         """Closes the trial; returns once its record is on disk."""
         self._call("finish", key, attempt, summary, predictions)
 
-    def release(self, key: str) -> None:
+    def release(self, key: str, attempt: int) -> None:
         """Leaves the trial as it is."""
-        self._call("release", key)
+        self._call("release", key, attempt)
 
     def _call(self, method: str, *arguments: Any) -> Any:
         import ray
@@ -75,50 +79,46 @@ class ActorWriter:
             return ray.get(getattr(self._actor, method).remote(*arguments))
         except ray.exceptions.RayTaskError as error:
             raise (error.cause if isinstance(error.cause, LedgerError) else error) from None
+        except ray.exceptions.RayActorError as error:
+            raise LedgerError(f"the ledger's writer has died: {error}") from None
 
 
 def run_trial(trial: Trial, data: Dataset, writer: Writer, report: Callable[[dict[str, Any]], None]) -> str:
     """Trains one trial into the ledger, from where it was left; returns its status, or ``busy`` where another driver runs it.
 
-    ``report`` is called with each epoch's row. What the training raises is recorded as a failure; what the ledger raises is not,
-    since there is nowhere to record it.
+    ``report`` is called with each epoch's row. What the training raises is recorded as a failure; what the ledger or ``report``
+    raises is not, since it says nothing about the trial.
     """
     begun = writer.begin(trial.key, trial.identity)
     if begun.outcome != "run":
         return begun.outcome
-    closed = False
     try:
-        status, epoch, error = "finished", None, None
+        machine = {**environment.describe(), **_settings(trial.config)}  # before training: the code may be edited meanwhile
         try:
             epoch = _train(trial, data, writer, begun, report)
-            if epoch.diverged:
-                status = "diverged"
-        except LedgerError:
-            raise
-        except Exception as fault:  # noqa: BLE001 - whatever a network or a transform raises, the record tells it
-            status = "failed"
-            error = {"type": type(fault).__name__, "message": str(fault), "traceback": traceback.format_exc()}
-        summary = {
-            "status": status,
-            "selected_epoch": epoch.selected_epoch or None if epoch else None,
-            "parameters": epoch.parameters if epoch else None,
-            "environment": {**environment.describe(), **_settings(trial.config)},
-            "error": error,
-        }
-        writer.finish(trial.key, begun.attempt, summary, _predictions(epoch) if epoch else None)
-        closed = True
-        return status
+        except TrainingError as failure:
+            summary: dict[str, Any] = {"status": "failed", "selected_epoch": None, "parameters": None, "error": _told(failure)}
+            predictions = None
+        else:
+            summary = {
+                "status": "diverged" if epoch.diverged else "finished",
+                "selected_epoch": epoch.selected_epoch or None,
+                "parameters": epoch.parameters,
+                "error": None,
+            }
+            predictions = _predictions(epoch)
+        writer.finish(trial.key, begun.attempt, {**summary, "environment": machine}, predictions)
+        return str(summary["status"])
     finally:
-        if not closed:
-            writer.release(trial.key)
+        writer.release(trial.key, begun.attempt)
 
 
 def _train(trial: Trial, data: Dataset, writer: Writer, begun: Begun, report: Callable[[dict[str, Any]], None]) -> Epoch:
-    from ferray.training import dump_state, fit
+    from ferray.training import dump_state
 
     saved = time.monotonic()
     cost = 0.0
-    for epoch in fit(trial.config, data, resume=_state(begun.checkpoint)):
+    for epoch in _epochs(trial.config, data, begun.checkpoint):
         is_last = epoch.diverged or epoch.row["epoch"] == trial.config.epochs
         checkpoint = None
         began = time.monotonic()
@@ -132,16 +132,18 @@ def _train(trial: Trial, data: Dataset, writer: Writer, begun: Begun, report: Ca
     return epoch
 
 
-def _state(checkpoint: bytes | None) -> State | None:
-    """The state in a checkpoint; None, which begins anew, where there is none or it is damaged."""
-    from ferray.training import load_state
+def _epochs(config: Config, data: Dataset, checkpoint: bytes | None) -> Iterator[Epoch]:
+    from ferray.training import fit, load_state
 
-    if checkpoint is None:
-        return None
     try:
-        return load_state(checkpoint)
-    except Exception:  # noqa: BLE001 - PyTorch raises many types over damaged bytes; the same numbers come out from the start
-        return None
+        yield from fit(config, data, resume=None if checkpoint is None else load_state(checkpoint))
+    except Exception as fault:
+        raise TrainingError from fault
+
+
+def _told(failure: TrainingError) -> dict[str, str]:
+    fault = failure.__cause__
+    return {"type": type(fault).__name__, "message": str(fault), "traceback": "".join(traceback.format_exception(fault))}
 
 
 def _predictions(epoch: Epoch) -> dict[str, NDArray[np.float32]]:
@@ -182,5 +184,5 @@ def tune_trial(parameters: dict[str, Any], trials: dict[str, Trial], data: Datas
         tune.report({**row, "status": "running"})
 
     status = run_trial(trial, data, ActorWriter(actor), report)
-    if not reported or status == "failed":
+    if not reported or status != "finished":
         tune.report({"status": status})  # Tune wants a last word of every trial

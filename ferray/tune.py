@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -42,13 +43,20 @@ def main(
         _say("interrupted: finished trials are kept, half-trained ones go on from their last epoch; run the same command to go on")
         sys.exit(130)
     _say(f"report: {write_report(storage, planned.name)}")
+    if outcome.failures:
+        label, told = next(iter(outcome.failures.items()))
+        _say(f"{len(outcome.failures)} trials failed, {label} over {told}; the report has all; --retry-failed runs them again")
+        sys.exit(1)
 
 
 def find(study: str) -> Path:
     """The file of a study given by path, or by its name in search_spaces/ of the current folder or of ferray's own checkout."""
     given = Path(study)
-    if given.is_file():
-        return given
+    try:
+        if given.is_file():
+            return given
+    except OSError as error:
+        raise ConfigError(f"study file {study!r}: {error.strerror}") from None
     folders = [Path("search_spaces"), Path(__file__).resolve().parents[1] / "search_spaces"]
     for folder in folders:
         named = folder / f"{study}.yaml"
@@ -59,7 +67,10 @@ def find(study: str) -> Path:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:  # nobody listens any more, as behind `| head`; the study goes on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

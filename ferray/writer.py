@@ -8,6 +8,7 @@ system lock on a file of its folder: it ends with the process, so a killed drive
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import io
 import json
 import math
@@ -16,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -26,6 +27,9 @@ from numpy.typing import NDArray
 
 from ferray.errors import LedgerError
 from ferray.ledger import FORMAT, Ledger, file_digest
+
+DIGEST_BYTES = 32
+"""SHA-256 of a checkpoint stands before it in its file: a changed bit would load, and go on with other numbers."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,12 @@ class Begun:
     checkpoint: bytes | None = None
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    number: int  # from 1, over all drivers
+    started: str  # when the first one did
+
+
 class StaleAttemptError(LedgerError):
     """A trial that was given up for lost, and begun anew, still tried to write."""
 
@@ -53,8 +63,7 @@ class LedgerWriter:
         self._ledger = Ledger(storage)
         self._retry_failed = retry_failed
         self._locks: dict[str, IO[bytes]] = {}
-        self._attempts: dict[str, int] = {}
-        self._started: dict[str, str] = {}
+        self._attempts: dict[str, _Attempt] = {}
         with _storage_errors(self._ledger.path):
             self._ledger.path.mkdir(parents=True, exist_ok=True)
             if not (self._ledger.path / "ledger.json").exists():
@@ -71,7 +80,7 @@ class LedgerWriter:
             try:
                 return self._open(key, identity)
             except BaseException:
-                self.release(key)
+                self._close(key)
                 raise
 
     def _open(self, key: str, identity: Mapping[str, Any]) -> Begun:
@@ -81,22 +90,14 @@ class LedgerWriter:
         record = self._ledger.record(key)
         if record is not None:
             if record["status"] != "failed" or not self._retry_failed:
-                self.release(key)
+                self._close(key)
                 return Begun("done")
-            attempts = record["attempts"]
-            os.replace(self._ledger.record_file(key), self._ledger.trial_folder(key) / f"failure-{attempts}.json")
+            os.replace(self._ledger.record_file(key), self._ledger.trial_folder(key) / f"failure-{record['attempts']}.json")
         for half_written in self._ledger.trial_folder(key).glob(".*"):  # by a driver that was killed
             half_written.unlink()
-        attempt = self._next_attempt(key)
-        if not self._ledger.identity_file(key).exists():
-            _write_json(self._ledger.identity_file(key), {"key": key, **identity})
-        self._attempts[key] = attempt
-        self._started.setdefault(key, _now())
-        try:
-            checkpoint = self._ledger.checkpoint_file(key).read_bytes()
-        except FileNotFoundError:
-            checkpoint = None
-        return Begun("run", attempt, checkpoint)
+        attempt = self._attempts[key] = self._next_attempt(key)
+        _write_json(self._ledger.identity_file(key), {"key": key, **identity})
+        return Begun("run", attempt.number, self._checkpoint(key))
 
     def append(self, key: str, attempt: int, row: Mapping[str, Any], checkpoint: bytes | None = None) -> None:
         """Adds an epoch's row, in place of rows that an earlier attempt left from that epoch on, then the checkpoint, if given.
@@ -109,7 +110,7 @@ class LedgerWriter:
             lines = [json.dumps(_finite(one), allow_nan=False) for one in [*rows, row]]
             _write(self._ledger.epochs_file(key), ("\n".join(lines) + "\n").encode())
             if checkpoint is not None:
-                _write(self._ledger.checkpoint_file(key), checkpoint)
+                _write(self._ledger.checkpoint_file(key), hashlib.sha256(checkpoint).digest() + checkpoint)
 
     def finish(
         self, key: str, attempt: int, summary: Mapping[str, Any], predictions: Mapping[str, NDArray[np.float32]] | None = None
@@ -118,18 +119,19 @@ class LedgerWriter:
 
         ``summary`` holds status, selected_epoch, parameters, environment and error; the writer adds the rest.
         """
-        self._check(key, attempt)
+        started = self._check(key, attempt).started
         with _storage_errors(self._ledger.trial_folder(key)):
             if predictions:
                 _write_arrays(self._ledger.predictions_file(key), predictions)
-            files = [file for file in (self._ledger.epochs_file(key), self._ledger.predictions_file(key)) if file.exists()]
+            places = (self._ledger.identity_file(key), self._ledger.epochs_file(key), self._ledger.predictions_file(key))
+            files = [file for file in places if file.exists()]
             rows = self._ledger.epochs(key)
             record = {
                 "key": key,
                 **summary,
                 "epochs": len(rows),
-                "started": self._started.pop(key),
-                "ended": _now(),
+                "started": started,
+                "ended": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seconds": sum(row["seconds"] for row in rows),
                 "attempts": attempt,
                 "digests": {file.name: file_digest(file) for file in files},
@@ -137,20 +139,21 @@ class LedgerWriter:
             _write_json(self._ledger.record_file(key), record)
             if summary["status"] != "failed":  # a failed trial goes on from its last epoch when it is retried
                 self._ledger.checkpoint_file(key).unlink(missing_ok=True)
-            self.release(key)
+            self._close(key)
 
     def abandon(self, key: str, identity: Mapping[str, Any], error: Mapping[str, str], environment: Mapping[str, Any]) -> None:
         """Records as failed a trial whose process died too often to speak for itself."""
-        begun = self.begin(key, identity)
-        if begun.outcome == "run":
-            self.finish(
-                key,
-                begun.attempt,
-                {"status": "failed", "selected_epoch": None, "parameters": None, "environment": environment, "error": error},
-            )
+        if key not in self._attempts and self.begin(key, identity).outcome != "run":
+            return
+        summary = {"status": "failed", "selected_epoch": None, "parameters": None, "environment": environment, "error": error}
+        self.finish(key, self._attempts[key].number, summary)
 
-    def release(self, key: str) -> None:
-        """Gives up the right to write a trial, which stays as it is. Nothing happens where it is not held."""
+    def release(self, key: str, attempt: int) -> None:
+        """Gives up the right to write a trial, which stays as it is. Nothing happens where another attempt has taken its place."""
+        if key in self._attempts and self._attempts[key].number == attempt:
+            self._close(key)
+
+    def _close(self, key: str) -> None:
         self._attempts.pop(key, None)
         lock = self._locks.pop(key, None)
         if lock is not None:
@@ -172,17 +175,18 @@ class LedgerWriter:
 
     def set_aside(self, key: str) -> Path | None:
         """Moves a damaged record out of the way; None where another driver is at work on it or it is not damaged any more."""
-        lock = self._acquire(key)
-        if lock is None:
-            return None
-        with lock:
-            return self._set_aside(key) if self._ledger.status(key, verify=True) == "damaged" else None
+        with _storage_errors(self._ledger.trial_folder(key)):
+            lock = self._acquire(key)
+            if lock is None:
+                return None
+            with lock:
+                return self._set_aside(key) if self._ledger.status(key, verify=True) == "damaged" else None
 
     def _set_aside(self, key: str) -> Path:
         self._ledger.damaged_folder.mkdir(parents=True, exist_ok=True)
         place = self._ledger.damaged_folder / f"{key}-{time.time_ns()}"
         os.replace(self._ledger.trial_folder(key), place)
-        self.release(key)
+        self._close(key)
         return place
 
     def _acquire(self, key: str) -> IO[bytes] | None:
@@ -203,19 +207,31 @@ class LedgerWriter:
             return self._acquire(key)
         return file
 
-    def _next_attempt(self, key: str) -> int:
-        """Counts attempts on disk, so that they are known over all drivers."""
-        file = self._ledger.trial_folder(key) / "attempts"
+    def _next_attempt(self, key: str) -> _Attempt:
+        """Counts attempts on disk, so that they are known over all drivers, with the beginning of the first."""
+        file = self._ledger.trial_folder(key) / "attempts.json"
         try:
-            attempt = int(file.read_text(encoding="ascii")) + 1
-        except (FileNotFoundError, ValueError):
-            attempt = 1
-        _write(file, str(attempt).encode())
+            last = json.loads(file.read_text(encoding="utf-8"))
+            attempt = _Attempt(last["number"] + 1, last["started"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            attempt = _Attempt(1, datetime.now(UTC).isoformat(timespec="seconds"))
+        _write_json(file, asdict(attempt))
         return attempt
 
-    def _check(self, key: str, attempt: int) -> None:
-        if self._attempts.get(key) != attempt:
+    def _checkpoint(self, key: str) -> bytes | None:
+        """The newest checkpoint; None where there is none, or its bytes are not those that were written."""
+        try:
+            content = self._ledger.checkpoint_file(key).read_bytes()
+        except FileNotFoundError:
+            return None
+        digest, checkpoint = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+        return checkpoint if hashlib.sha256(checkpoint).digest() == digest else None
+
+    def _check(self, key: str, attempt: int) -> _Attempt:
+        current = self._attempts.get(key)
+        if current is None or current.number != attempt:
             raise StaleAttemptError(f"attempt {attempt} of trial {key} is over; another has taken its place")
+        return current
 
 
 @contextmanager
@@ -253,7 +269,7 @@ def _write_json(file: Path, content: Mapping[str, Any]) -> None:
 
 def _write_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # the stubs think of allow_pickle, which numpy 2.0 has not
     _write(file, buffer.getvalue())
 
 
@@ -266,7 +282,3 @@ def _is_same(file: IO[bytes], path: Path) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
         return False
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -42,13 +42,13 @@ def test_a_trial_is_missing_then_running_then_interrupted(tmp_path: Path) -> Non
     ledger = Ledger(tmp_path)
     assert ledger.status(KEY) == "missing"
     writer = LedgerWriter(tmp_path)
-    writer.begin(KEY, {})
+    begun = writer.begin(KEY, {})
     assert ledger.status(KEY) == "running"
-    writer.release(KEY)
+    writer.release(KEY, begun.attempt)
     assert ledger.status(KEY) == "interrupted"
 
 
-@pytest.mark.parametrize("name", ["record.json", "epochs.jsonl", "predictions.npz"])
+@pytest.mark.parametrize("name", ["trial.json", "record.json", "epochs.jsonl", "predictions.npz"])
 @pytest.mark.parametrize("content", [b"", b"\x00\xff" * 30, b"[]"], ids=["empty", "binary", "list"])
 def test_a_damaged_file_makes_the_trial_damaged_and_leaves_the_others_alone(tmp_path: Path, name: str, content: bytes) -> None:
     finished(tmp_path, "1" * 32)
@@ -56,6 +56,14 @@ def test_a_damaged_file_makes_the_trial_damaged_and_leaves_the_others_alone(tmp_
     (ledger.trial_folder(KEY) / name).write_bytes(content)
     assert ledger.status(KEY, verify=True) == "damaged"
     assert ledger.status("1" * 32, verify=True) == "finished"
+
+
+@pytest.mark.parametrize("line", ["[]", "5", "null", '{"x": 1}', '{"epoch": 2}'])
+def test_rows_that_are_none_make_an_unfinished_trial_damaged(tmp_path: Path, line: str) -> None:
+    writer = LedgerWriter(tmp_path)
+    writer.begin(KEY, {})
+    Ledger(tmp_path).epochs_file(KEY).write_text(line + "\n")
+    assert Ledger(tmp_path).status(KEY, verify=True) == "damaged"
 
 
 def test_a_record_of_another_trial_is_damaged(tmp_path: Path) -> None:
@@ -84,3 +92,8 @@ def test_a_ledger_of_another_format_or_a_file_is_refused(tmp_path: Path) -> None
         Ledger(tmp_path)
     with pytest.raises(LedgerError, match="is a file"):
         Ledger(tmp_path / "ledger.json")
+
+
+def test_an_address_is_no_storage() -> None:
+    with pytest.raises(LedgerError, match="not an address"):
+        Ledger("s3://bucket/ledger")

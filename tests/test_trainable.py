@@ -76,7 +76,10 @@ def test_a_damaged_checkpoint_costs_time_and_no_numbers(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "disturbed")
     with pytest.raises(Interruption):
         run_trial(TRIAL, DATA, LedgerWriter(ledger.path), interrupt_after(2))
-    ledger.checkpoint_file(TRIAL.key).write_bytes(b"no checkpoint")
+    file = ledger.checkpoint_file(TRIAL.key)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
     run_trial(TRIAL, DATA, LedgerWriter(ledger.path), ignore)
     assert numbers(ledger) == numbers(Ledger(tmp_path / "undisturbed"))
 
@@ -113,6 +116,15 @@ def test_a_trial_that_another_driver_runs_is_left_to_it(tmp_path: Path) -> None:
     other = LedgerWriter(tmp_path)
     other.begin(TRIAL.key, TRIAL.identity)
     assert run_trial(TRIAL, DATA, LedgerWriter(tmp_path), ignore) == "busy"
+
+
+def test_what_the_report_raises_is_no_failure_of_the_trial(tmp_path: Path) -> None:
+    def broken(row: dict[str, Any]) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        run_trial(TRIAL, DATA, LedgerWriter(tmp_path), broken)
+    assert Ledger(tmp_path).status(TRIAL.key) == "interrupted"
 
 
 def test_a_ledger_that_cannot_be_written_is_no_failure_of_the_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,8 @@ def test_a_study_runs_and_ends_with_its_report(study: Path, tmp_path: Path) -> N
         (["tiny.yaml", "--set", "data=fer2013"], "no path given"),
         (["report", "--data", "nowhere.zip"], "nowhere.zip"),
         (["tiny.yaml", "--storage", "tiny.yaml"], "must be a folder"),
+        (["tiny.yaml", "--storage", "s3://bucket/x"], "not an address"),
+        (["x" * 300], "File name too long"),
         (["tiny.yaml", "--set", "gpus=1"], "asks for 1 GPU"),
         (["tiny.yaml", "--address", "127.0.0.1:1"], "no Ray cluster answers at '127.0.0.1:1'"),
         (["tiny.yaml", "--address", "ray://127.0.0.1:10001"], "ray job submit"),
@@ -64,3 +66,17 @@ def test_a_mistake_is_told_without_a_traceback_and_exits_with_2(arguments: list[
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_failed_trials_are_told_and_the_status_says_so(study: Path, tmp_path: Path) -> None:
+    done = tune("tiny.yaml", "--local", "--set", "base.batch_size=1000000000000000000000000", "--set", "seeds=1", folder=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "2 trials failed, baseline seed 0 over" in done.stdout
+    assert "--retry-failed" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_reader_that_goes_away_stops_no_trial(study: Path, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m ferray.tune tiny.yaml --local | head -1"
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True, capture_output=True)
+    assert "4 in the ledger, 0 to run" in tune("tiny.yaml", "--local", folder=tmp_path).stdout

@@ -31,7 +31,7 @@ def test_a_trial_goes_on_from_its_checkpoint_and_repeats_the_rows_after_it(tmp_p
     assert (begun.outcome, begun.checkpoint) == ("run", None)
     first.append(KEY, begun.attempt, row(1), b"after one")
     first.append(KEY, begun.attempt, row(2))
-    first.release(KEY)
+    first.release(KEY, begun.attempt)
 
     second = LedgerWriter(tmp_path)
     begun = second.begin(KEY, {})
@@ -110,7 +110,32 @@ def test_an_attempt_given_up_for_lost_can_write_no_more(tmp_path: Path) -> None:
     assert again.attempt == lost.attempt + 1
     with pytest.raises(StaleAttemptError):
         writer.append(KEY, lost.attempt, row(1))
+    writer.release(KEY, lost.attempt)
     writer.append(KEY, again.attempt, row(1))
+    assert LedgerWriter(tmp_path).begin(KEY, {}).outcome == "busy"
+
+
+def test_a_checkpoint_with_a_changed_bit_is_not_gone_on_from(tmp_path: Path) -> None:
+    writer = LedgerWriter(tmp_path)
+    begun = writer.begin(KEY, {})
+    writer.append(KEY, begun.attempt, row(1), bytes(1000))
+    file = Ledger(tmp_path).checkpoint_file(KEY)
+    content = bytearray(file.read_bytes())
+    assert writer.begin(KEY, {}).checkpoint == bytes(1000)
+    content[500] ^= 1
+    file.write_bytes(content)
+    assert writer.begin(KEY, {}).checkpoint is None
+
+
+def test_the_record_tells_when_the_first_of_all_attempts_began(tmp_path: Path) -> None:
+    LedgerWriter(tmp_path).begin(KEY, {})
+    file = Ledger(tmp_path).trial_folder(KEY) / "attempts.json"
+    file.write_text('{"number": 1, "started": "2026-01-01T00:00:00+00:00"}')
+    writer = LedgerWriter(tmp_path)
+    writer.finish(KEY, writer.begin(KEY, {}).attempt, SUMMARY)
+    record = Ledger(tmp_path).record(KEY)
+    assert record is not None
+    assert (record["started"], record["attempts"]) == ("2026-01-01T00:00:00+00:00", 2)
 
 
 def test_a_failed_trial_runs_again_only_when_asked_and_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
@@ -124,7 +149,7 @@ def test_a_failed_trial_runs_again_only_when_asked_and_goes_on_from_its_checkpoi
     assert (Ledger(tmp_path).trial_folder(KEY) / "failure-1.json").exists()
 
 
-@pytest.mark.parametrize("name", ["record.json", "epochs.jsonl"])
+@pytest.mark.parametrize("name", ["record.json", "epochs.jsonl", "trial.json"])
 def test_a_damaged_trial_is_set_aside_and_runs_again(tmp_path: Path, name: str) -> None:
     writer = LedgerWriter(tmp_path)
     begun = writer.begin(KEY, {})
@@ -152,6 +177,7 @@ def test_a_trial_whose_process_died_is_recorded_as_failed(tmp_path: Path) -> Non
     assert record is not None
     assert record["status"] == "failed"
     assert record["error"]["message"] == "killed"
+    assert record["attempts"] == 1
 
 
 def test_a_crash_in_the_middle_of_a_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
