@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ferray.errors import ConfigError, explain
 
@@ -24,16 +24,20 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True)
 
 
-Probability = Annotated[float, Field(ge=0, le=1)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+OneZero = AfterValidator(lambda number: number + 0.0)
+"""Turns -0.0, which JSON tells apart, into 0.0: equal numbers have equal keys."""
+
+Probability = Annotated[float, Field(ge=0, le=1), OneZero]
+Fraction = Annotated[float, Field(ge=0, lt=1), OneZero]
+Angle = Annotated[float, Field(ge=0, le=180), OneZero]
+Positive = Annotated[float, Field(gt=0), OneZero]
+NotNegative = Annotated[float, Field(ge=0), OneZero]
 
 
 class Augmentation(Frozen):
     """Random changes to each training image, drawn image by image; zero switches a transform off."""
 
-    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0  # degrees; the angle is uniform in +-rotation
+    rotation: Angle = 0.0  # degrees; the angle is uniform in +-rotation
     horizontal_flip: Probability = 0.0  # probability of mirroring
     shift: Fraction = 0.0  # of the width and the height, each uniform in +-shift
     zoom: Fraction = 0.0  # the factor is uniform in 1 +- zoom, one for both axes
@@ -89,6 +93,8 @@ class Config(Frozen):
     def _check_reach(self) -> Self:
         if self.weight_decay and self.optimizer == "adam":
             raise ValueError("weight_decay has no effect with optimizer 'adam'; use l2, or optimizer 'adamw'")
+        if self.optimizer != "sgd" and self.momentum != type(self).model_fields["momentum"].default:
+            raise ValueError(f"momentum has no effect with optimizer {self.optimizer!r}; leave it out, or use optimizer 'sgd'")
         return self
 
     @classmethod
@@ -110,7 +116,7 @@ class DataSource(Frozen):
     source: Literal["synthetic", "fer2013"] = "synthetic"
     path: str | None = None  # of a file or folder; synthetic faces need none
     subset: Annotated[int, Field(ge=1)] | None = None  # keeps so many training images, stratified, and the same share of the other splits
-    images: Annotated[int, Field(ge=70)] = 4000  # synthetic training images; validation and test hold a quarter of it each
+    images: Annotated[int, Field(ge=70, le=10_000_000)] = 4000  # synthetic training images; validation and test hold a quarter of it each
     seed: Annotated[int, Field(ge=0)] = 0  # of the synthetic faces and of the subset
 
     def located(self, path: str | Path | None) -> DataSource:
@@ -133,8 +139,8 @@ def merge(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
     """The base with the overrides laid over it, nested mappings merged, and dotted names reaching into them."""
     merged = dict(base)
     for name, value in overrides.items():
-        head, _, rest = name.partition(".")
-        inner = {rest: value} if rest else value
+        head, dot, rest = name.partition(".")
+        inner = {rest: value} if dot else value
         below = merged.get(head)
         if isinstance(inner, dict):
             merged[head] = merge(below if isinstance(below, dict) else {}, inner)
@@ -155,7 +161,10 @@ def digest(value: Any) -> str:
 
 
 def trial_key(config: Config, data_fingerprint: str) -> str:
-    """The content address of a trial: everything that can change its numbers, and nothing else."""
+    """The content address of a trial: everything of ferray's that can change its numbers, and nothing else.
+
+    With the same libraries on the same kind of processor, equal keys mean equal numbers.
+    """
     return digest({"config": config.model_dump(), "data": data_fingerprint, "engine": ENGINE_VERSION})[:KEY_LENGTH]
 
 

@@ -36,25 +36,28 @@ class Variant:
 def path(base: dict[str, Any], remove: Sequence[str | Sequence[str]]) -> list[Variant]:
     """Variants that take the factors away one after the other, each on top of those before it.
 
-    A step may be a list of factors that go together. What a step shows depends on the order. Raises ConfigError for a factor that
-    does not exist or that the base does not have.
+    A step may be a list of factors that go together. What a step shows depends on the order. Raises ConfigError for a step of no
+    factors, and for a factor that does not exist or that the base, without what was removed before, does not have.
     """
     variants = []
     removed: list[str] = []
     overrides: dict[str, Any] = {}
     for step in remove:
+        if not step:
+            raise ConfigError(f"ablate.remove: a step names a factor or a list of them, not {step!r}")
         for factor in [step] if isinstance(step, str) else step:
-            overrides = merge(overrides, removal(base, factor))
+            overrides = merge(overrides, _removal(merge(base, overrides), factor, removed))
             removed.append(factor)
         variants.append(Variant("no-" + "-".join(removed), dict(overrides), tuple(removed)))
     return variants
 
 
-def removal(base: dict[str, Any], factor: str) -> dict[str, Any]:
-    """The overrides that take a factor away from a base config, which must have it."""
+def _removal(left: dict[str, Any], factor: str, removed: Sequence[str]) -> dict[str, Any]:
+    """The overrides that take a factor away from what the removals before it have left of the base, which must have it."""
     if factor not in FACTORS:
         raise ConfigError(f"ablate.remove: unknown factor {factor!r}{nearest(factor, FACTORS)} (there are: {', '.join(FACTORS)})")
     overrides = FACTORS[factor]
-    if Config.parse(merge(base, overrides)) == Config.parse(base):
-        raise ConfigError(f"ablate.remove: the base has no {factor} to take away; switch it on in `base`, or leave it out of `remove`")
+    if Config.parse(merge(left, overrides)) == Config.parse(left):
+        holder = f"the base without {', '.join(removed)}" if removed else "the base"
+        raise ConfigError(f"ablate.remove: {holder} has no {factor} to take away; switch it on in `base`, or leave it out of `remove`")
     return overrides

@@ -60,8 +60,20 @@ class Domain:
         return value.item() if isinstance(value, np.generic) else value
 
 
-def domains(search: dict[str, Any], prefix: str = "") -> list[Domain]:
-    """The domains of a study's ``search`` mapping, nested or dotted. Raises ConfigError for anything that is not a domain."""
+def domains(search: dict[str, Any]) -> list[Domain]:
+    """The domains of a study's ``search`` mapping, nested or dotted.
+
+    Raises ConfigError for anything that is not a domain, and for two domains that would set the same field.
+    """
+    found = _domains(search, "")
+    for one, other in itertools.combinations(found, 2):
+        if f"{one.field}.".startswith(f"{other.field}.") or f"{other.field}.".startswith(f"{one.field}."):
+            both = "twice" if one.field == other.field else f"and {other.field}, one of which holds the other"
+            raise ConfigError(f"search: one domain per field, not {one.field} {both}")
+    return found
+
+
+def _domains(search: dict[str, Any], prefix: str) -> list[Domain]:
     found = []
     for name, value in search.items():
         place = f"{prefix}{name}"
@@ -69,16 +81,19 @@ def domains(search: dict[str, Any], prefix: str = "") -> list[Domain]:
             raise ConfigError(
                 f"search.{place}: not a domain: {value!r}; write for example {{choice: [...]}} (there are: {', '.join([*LISTS, *NUMERIC])})"
             )
-        function = next(iter(value))
-        if len(value) == 1 and (function in LISTS or function in NUMERIC):
-            found.append(_domain(place, str(function), value[function]))
+        unknown = [function for function in value if function not in LISTS and function not in NUMERIC]
+        if not unknown and len(value) == 1:
+            found.extend(_domain(place, function, arguments) for function, arguments in value.items())
         elif any(isinstance(inner, dict) for inner in value.values()):
-            found.extend(domains(value, f"{place}."))
-        else:
+            found.extend(_domains(value, f"{place}."))
+        elif unknown:
             raise ConfigError(
-                f"search.{place}: unknown domain {function!r}{nearest(str(function), [*LISTS, *NUMERIC])}"
+                f"search.{place}: unknown domain {unknown[0]!r}{nearest(unknown[0], [*LISTS, *NUMERIC])}"
                 f" (there are: {', '.join([*LISTS, *NUMERIC])})"
             )
+        else:
+            one, other = list(value)[:2]
+            raise ConfigError(f"search.{place}: one domain per field, not two: {one} and {other}")
     return found
 
 
@@ -100,6 +115,9 @@ def _domain(place: str, function: str, arguments: Any) -> Domain:
     if not isinstance(arguments, list) or not arguments:
         raise ConfigError(f"search.{place}.{function}: takes a list that is not empty, not {arguments!r}")
     if function in LISTS:
+        repeated = [value for number, value in enumerate(arguments) if value in arguments[:number]]
+        if function == "grid_search" and repeated:
+            raise ConfigError(f"search.{place}.{function}: each value once, but {repeated[0]!r} appears twice")
         return Domain(place, function, tuple(arguments))
     names = NUMERIC[function]
     if len(arguments) != len(names) or not all(_is_number(value) for value in arguments):
@@ -116,12 +134,20 @@ def _domain(place: str, function: str, arguments: Any) -> Domain:
         step = arguments[-1]
         if step <= 0:
             raise ConfigError(f"search.{place}.{function}: the step q {step} must be greater than 0")
-        if names[0] == "lower" and not all(math.isclose(bound / step, round(bound / step)) for bound in arguments[:2]):
+        if names[0] == "lower" and not all(_is_multiple(bound, step) for bound in arguments[:2]):
             raise ConfigError(f"search.{place}.{function}: both bounds must be multiples of the step q {step}, not {arguments[:2]!r}")
-    if "randint" in function and not all(isinstance(value, int) for value in arguments):
-        raise ConfigError(f"search.{place}.{function}: takes whole numbers, not {arguments!r}")
+    if "randint" in function and not all(isinstance(value, int) and abs(value) < 2**63 for value in arguments):
+        raise ConfigError(f"search.{place}.{function}: takes whole numbers of at most 64 bits, not {arguments!r}")
     return Domain(place, function, tuple(arguments))
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False
+
+
+def _is_multiple(bound: float, step: float) -> bool:
+    steps = bound / step
+    return math.isfinite(steps) and math.isclose(steps, round(steps))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, field_validator, model_validator
 
 from ferray import designs, search, study_file
-from ferray.config import Config, DataSource, Frozen, Positive, field_names, flatten, merge, trial_key
+from ferray.config import Config, DataSource, Frozen, NotNegative, Positive, Probability, field_names, flatten, merge, trial_key
 from ferray.errors import ConfigError, explain
 from ferray.trial import Trial
 
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from ferray.runner import Outcome
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=100)]
-Seeds = Annotated[int, Field(ge=1)] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+MOST_SEEDS = 100_000
+Seeds = (
+    Annotated[int, Field(ge=1, le=MOST_SEEDS)]
+    | Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1, max_length=MOST_SEEDS)]
+)
 SET_BY_THE_STUDY = {"seed": "`seeds`", "device": "`gpus`"}
 
 
@@ -27,8 +31,8 @@ class Published(Frozen):
     """Accuracies from the literature, printed beside a variant's own."""
 
     epochs: Annotated[int, Field(ge=1)] | None = None  # that they were trained for; shorter trainings are not held against them
-    validation: Annotated[float, Field(ge=0, le=1)] | None = None
-    test: Annotated[float, Field(ge=0, le=1)] | None = None
+    validation: Probability | None = None
+    test: Probability | None = None
 
 
 class Ablation(Frozen):
@@ -49,33 +53,46 @@ class Study(Frozen):
     variants: dict[Name, dict[str, Any]] = Field(default_factory=dict)  # name: overrides on the base
     ablate: Ablation | None = None
     search: dict[str, Any] = Field(default_factory=dict)  # field of Config: domain
-    num_samples: Annotated[int, Field(ge=1)] = 1  # draws of the searched fields, for each point of the grid
+    num_samples: Annotated[int, Field(ge=1, le=1_000_000)] = 1  # draws of the searched fields, for each point of the grid
     search_seed: Annotated[int, Field(ge=0)] = 0
     seeds: Seeds = 1  # how many (0, 1, ...), or which
     cpus: Positive = 1.0  # processors that Ray sets aside for each trial
-    gpus: Annotated[float, Field(ge=0)] = 0.0  # GPUs, or a fraction of one, for each trial; 0 trains on processors
+    gpus: NotNegative = 0.0  # GPUs, or a fraction of one, for each trial; 0 trains on processors
     published: dict[Name, Published] = Field(default_factory=dict)
 
-    def __init__(self, **fields: Any) -> None:
+    def __init__(self, /, **fields: Any) -> None:
+        where = f"study {fields.get('name', '')!r}"
+        _check_names(fields, where)
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            known = [*type(self).model_fields, *(f"base.{name}" for name in field_names())]
-            raise explain(error, where=f"study {fields.get('name', '')!r}", fields=known) from None
+            raise explain(error, where=where, fields=_known_fields(fields)) from None
 
     @field_validator("data", mode="before")
     @classmethod
     def _named_source(cls, data: Any) -> Any:
         return {"source": data} if isinstance(data, str) else data
 
-    @field_validator("base", "variants", "search")
+    @field_validator("seeds", mode="wrap")
+    @classmethod
+    def _number_or_list(cls, given: Any, check: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return check(given)
+        except ValidationError:  # it would tell of each of the two ways by itself
+            raise ValueError(f"how many (a whole number from 1 to {MOST_SEEDS:,}), or a list of them") from None
+
+    @field_validator("base", "search")
     @classmethod
     def _leave_to_the_study(cls, given: dict[str, Any]) -> dict[str, Any]:
-        for name in flatten(given):
-            field = next((part for part in name.split(".")[:2] if part in SET_BY_THE_STUDY), None)
-            if field:
+        for field in (name.partition(".")[0] for name in given):
+            if field in SET_BY_THE_STUDY:
                 raise ValueError(f"{field} is set by the study's {SET_BY_THE_STUDY[field]}")
         return given
+
+    @field_validator("variants")
+    @classmethod
+    def _leave_all_to_the_study(cls, given: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {name: cls._leave_to_the_study(overrides) for name, overrides in given.items()}
 
     @model_validator(mode="after")
     def _check(self) -> Study:
@@ -88,10 +105,15 @@ class Study(Frozen):
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"variants: two are called {', '.join(sorted(twice))}; the base is called {self.baseline!r} (see `baseline`)")
+        alike: dict[Config, str] = {}
+        domains = search.domains(self.search)
         for variant in variants:
-            for domain in [None, *search.domains(self.search)]:
-                for value in domain.examples() if domain else [None]:
-                    self._config(variant, {domain.field: value} if domain else {}, seed=0)
+            first = alike.setdefault(self._config(variant, {}, seed=0), variant.name)
+            if first != variant.name:
+                raise ValueError(f"variants: {first!r} and {variant.name!r} have the same settings, so there is nothing to compare")
+            for domain in domains:
+                for value in domain.examples():
+                    self._config(variant, {domain.field: value}, seed=0)
         unknown = sorted(set(self.published) - set(names))
         if unknown:
             raise ValueError(f"published: no variant is called {', '.join(unknown)} (there are: {', '.join(names)})")
@@ -105,8 +127,6 @@ class Study(Frozen):
             content = {**content, "data": cls._named_source(content["data"])}
         content = study_file.override(content, overrides)
         content.setdefault("name", Path(path).stem)
-        if not all(isinstance(name, str) for name in content):
-            raise ConfigError(f"{path}: names of fields are text, not {[name for name in content if not isinstance(name, str)]}")
         try:
             return cls(**content)
         except ConfigError as error:
@@ -125,19 +145,23 @@ class Study(Frozen):
     def plan(self, data: Dataset | None = None) -> list[Trial]:
         """Every trial that the study needs, variant by variant within sample within seed; loads the data for its fingerprint.
 
-        Seeds are the outer loop, so that an interrupted study has whole blocks of paired trials.
+        Seeds are the outer loop, so that an interrupted study has whole blocks of paired trials. Samples that are the same trial of a
+        variant, since it fixes what tells them apart or since a value was drawn again, are listed once, as the first of them.
         """
         fingerprint = (data or self.load_data()).fingerprint
         drawn = list(search.samples(search.domains(self.search), self.num_samples, self.search_seed))
         seeds = range(self.seeds) if isinstance(self.seeds, int) else self.seeds
-        variants = self.all_variants()
-        trials = []
+        variants = [(variant, flatten(variant.overrides)) for variant in self.all_variants()]
+        trials: dict[tuple[str, str], Trial] = {}
         for seed in seeds:
             for number, values in enumerate(drawn):
-                for variant in variants:
+                for variant, fixed in variants:
                     config = self._config(variant, values, seed)
-                    trials.append(Trial(trial_key(config, fingerprint), config, fingerprint, variant.name, number, values))
-        return trials
+                    key = trial_key(config, fingerprint)
+                    if (variant.name, key) not in trials:
+                        chosen = {name: value for name, value in flatten(values).items() if name not in fixed}
+                        trials[variant.name, key] = Trial(key, config, fingerprint, variant.name, number, chosen)
+        return list(trials.values())
 
     def load_data(self) -> Dataset:
         """The study's images. Raises DataError."""
@@ -152,9 +176,43 @@ class Study(Frozen):
         return run(self, storage, **options)
 
     def _base(self) -> dict[str, Any]:
-        return merge(self.base, {"device": "cuda" if self.gpus else "cpu"})
+        return merge(merge({}, self.base), {"device": "cuda" if self.gpus else "cpu"})
 
     def _config(self, variant: designs.Variant, values: dict[str, Any], seed: int) -> Config:
-        given = merge(merge(merge(self._base(), variant.overrides), values), {"seed": seed})
+        """The base, under what the search chose, under what the variant fixes: a variant without l1 has none, whatever is searched."""
+        given = merge(merge(merge(self._base(), values), variant.overrides), {"seed": seed})
         where = "base" if not variant.overrides and not values else f"variant {variant.name!r}" if not values else f"search of {values}"
         return Config.parse(given, where=where)
+
+
+def _known_fields(given: dict[str, Any]) -> list[str]:
+    """The dotted names of all fields that a study with the given ones can have, for suggestions."""
+    published = given.get("published")
+    names = published if isinstance(published, dict) else ()
+    return [
+        *Study.model_fields,
+        *_below("base", field_names()),
+        *_below("data", DataSource.model_fields),
+        *_below("ablate", Ablation.model_fields),
+        *(field for name in names for field in _below(f"published.{name}", Published.model_fields)),
+    ]
+
+
+def _below(place: str, names: Iterable[str]) -> list[str]:
+    return [f"{place}.{name}" for name in names]
+
+
+def _check_names(fields: dict[str, Any], where: str) -> None:
+    """Refuses mappings whose names are not text, and fields nested without end, before anything walks through them."""
+    todo: list[tuple[str, int, Any]] = [("", 0, fields)]
+    while todo:
+        place, depth, value = todo.pop()
+        if depth > study_file.NESTING:
+            raise ConfigError(f"{where}: {place[:50]}...: nested more than {study_file.NESTING} deep")
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                if not isinstance(name, str):
+                    raise ConfigError(f"{where}: {place or 'a field'}: names are text, not {name!r}")
+                todo.append((f"{place}.{name}" if place else name, depth + 1 + name.count("."), inner))
+        elif isinstance(value, list | tuple):
+            todo.extend((f"{place}[{number}]", depth + 1, inner) for number, inner in enumerate(value))

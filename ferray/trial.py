@@ -17,7 +17,7 @@ class Trial:
     data: str  # the data set's fingerprint
     variant: str
     sample: int
-    overrides: dict[str, Any]  # what the search chose, by dotted name
+    overrides: dict[str, Any]  # what the search chose and the variant does not fix, by dotted name
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -35,7 +35,10 @@ def _fer2013_path(source: DataSource) -> Path:
             "fer2013: no path given; say where the set lies with --data PATH, with data.path in the study file, or in the "
             "environment variable FERRAY_FER2013. PATH is fer2013.zip, the folder unzipped from it, or fer2013.csv"
         )
-    return Path(given).expanduser()
+    try:
+        return Path(given).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{given}: there is no such user's home folder") from error
 
 
 __all__ = ["Dataset", "Split", "load"]

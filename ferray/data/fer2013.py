@@ -19,7 +19,7 @@ from typing import NamedTuple, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ferray.data import cache as caches
 from ferray.data.dataset import CLASSES, SPLITS, Dataset, Split
@@ -68,14 +68,20 @@ def load(path: Path, *, cache: Path | None = None, verify: bool = True) -> Datas
 
 
 def locate(path: Path) -> Path:
-    """The file to read, or the folder of images: a folder may hold fer2013.csv or, looked for next, fer2013.zip."""
-    if not path.exists():
-        siblings = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise DataError(f"{path}: no such file or folder{nearest(path.name, siblings)}; {ACCEPTED}")
-    if path.is_dir():
-        for name in ("fer2013.csv", "fer2013.zip"):
-            if (path / name).is_file():
-                return path / name
+    """The file to read, or the folder of images: a folder may hold fer2013.csv or, looked for next, fer2013.zip.
+
+    Raises DataError where there is nothing, or nothing that may be looked at.
+    """
+    try:
+        if not path.exists():
+            siblings = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
+            raise DataError(f"{path}: no such file or folder{nearest(path.name, siblings)}; {ACCEPTED}")
+        if path.is_dir():
+            for name in ("fer2013.csv", "fer2013.zip"):
+                if (path / name).is_file():
+                    return path / name
+    except OSError as error:  # a name that is too long, or a folder that may not be read
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     return path
 
 
@@ -132,12 +138,13 @@ def _member(source: Path, place: str) -> Member:
 
 def _decode(where: str, content: bytes) -> NDArray[np.uint8]:
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            grey = np.asarray(image.convert("L"))
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise DataError(f"{where}: cannot be decoded as an image ({error})") from error
-    if grey.shape != (SIZE, SIZE):
-        raise DataError(f"{where}: must be {SIZE}x{SIZE} pixels, not {grey.shape[1]}x{grey.shape[0]}")
+        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
+            width, height = image.size
+            grey = np.asarray(image.convert("L")) if image.size == (SIZE, SIZE) else None  # others may be too large to decode
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{where}: cannot be decoded as a PNG or JPEG image ({error})") from error
+    if grey is None:
+        raise DataError(f"{where}: must be {SIZE}x{SIZE} pixels, not {width}x{height}")
     return grey
 
 
