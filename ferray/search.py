@@ -74,7 +74,7 @@ def domains(search: dict[str, Any]) -> list[Domain]:
 
 
 def _domains(search: dict[str, Any], prefix: str) -> list[Domain]:
-    found = []
+    found: list[Domain] = []
     for name, value in search.items():
         place = f"{prefix}{name}"
         if not isinstance(value, dict) or not value:

@@ -11,7 +11,6 @@ import yaml
 
 from ferray.errors import ConfigError
 
-
 NESTING = 50
 """So deep may mappings and lists lie in one another; no study comes near, and Python's own limit on recursion is far."""
 
@@ -35,7 +34,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         is_alias = self.check_event(yaml.AliasEvent)
-        mark = self.peek_event().start_mark
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
         if self._depth > NESTING:
             raise yaml.composer.ComposerError(None, None, f"nested more than {NESTING} deep", mark)
         self._depth += 1

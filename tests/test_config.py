@@ -40,11 +40,14 @@ def test_bf16_is_chosen_only_where_the_processor_has_it(monkeypatch: pytest.Monk
         ({"augmentation": {"horizontal_flip": 1.5}}, "augmentation.horizontal_flip: Input should be less than or equal to 1"),
         ({"model": "cnm"}, "model: Input should be 'cnn' or 'dnn', not 'cnm'"),
         ({"weight_decay": 0.1}, "weight_decay has no effect with optimizer 'adam'"),
+        ({"momentum": 0.5}, "momentum has no effect with optimizer 'adam'; leave it out, or use optimizer 'sgd'"),
+        ({"momentum": 0.5, "optimizer": "adamw"}, "momentum has no effect with optimizer 'adamw'"),
+        ({"l1.": 0.1}, "l1: Input should be a valid number"),
     ],
 )
 def test_a_fault_is_told_with_its_place_and_what_is_allowed(given: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError) as raised:
-        Config.parse(given)
+        Config.parse(merge({}, given))
     assert message in str(raised.value)
     assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
 
@@ -65,7 +68,7 @@ def test_every_field_is_part_of_the_key() -> None:
     assert set(others) == set(field_names())
     keys = {trial_key(base, "data"), trial_key(base, "other data")}
     for name, value in others.items():
-        extra = {"optimizer": "sgd"} if name == "weight_decay" else {}
+        extra = {"optimizer": "sgd"} if name in ("weight_decay", "momentum") else {}
         keys.add(trial_key(Config.parse(merge(base.model_dump(), {name: value, **extra})), "data"))
     assert len(keys) == 2 + len(others)
 
@@ -73,6 +76,13 @@ def test_every_field_is_part_of_the_key() -> None:
 def test_equal_numbers_have_equal_keys_however_they_are_written() -> None:
     assert trial_key(Config.parse({"l1": 0, "width": 1}), "d") == trial_key(Config(), "d")
     assert trial_key(Config.parse(Config().model_dump()), "d") == trial_key(Config(), "d")
+
+
+def test_a_negative_zero_has_the_key_of_zero() -> None:
+    zeros = [name for name, value in Config(model="dnn").flat().items() if value == 0.0 and isinstance(value, float)]
+    negative = Config.parse(merge({"model": "dnn"}, dict.fromkeys(zeros, -0.0)))
+    assert {"l1", "dropout", "augmentation.rotation"} < set(zeros)
+    assert trial_key(negative, "d") == trial_key(Config(model="dnn"), "d")
 
 
 def test_the_engine_version_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,3 +48,19 @@ def test_a_factor_that_the_base_does_not_have_is_refused() -> None:
         path(BASE, ["augmentation.zoom"])
     with pytest.raises(ConfigError, match="has no batch_norm"):
         path({"model": "dnn"}, ["batch_norm"])
+
+
+@pytest.mark.parametrize("remove", [["l1", "l1"], [["l1", "l1"]], ["l1", ["l2", "l1"]], ["augmentation", "augmentation.rotation"]])
+def test_a_factor_that_an_earlier_step_has_taken_away_is_refused(remove: list[str | list[str]]) -> None:
+    with pytest.raises(ConfigError, match=r"the base without (l1|augmentation).* has no (l1|augmentation\.rotation) to take away"):
+        path(BASE, remove)
+
+
+def test_a_factor_of_which_something_is_left_can_be_taken_away() -> None:
+    last = path(BASE, ["batch_norm", "normalization", "augmentation.rotation", "augmentation"])[-1]
+    assert Config.parse(merge(BASE, last.overrides)).augmentation == Augmentation()
+
+
+def test_a_step_of_no_factors_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"a step names a factor or a list of them, not \[\]"):
+        path(BASE, ["l1", []])

@@ -8,8 +8,10 @@ import json
 import multiprocessing
 import os
 import shutil
+import struct
 import time
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -218,6 +220,21 @@ def damaged_image(folder: Path) -> Path:
     return tree
 
 
+def disguised(folder: Path, kind: str) -> Path:
+    tree = make_tree(folder / "tree")
+    Image.new("L", (48, 48)).save(tree / "train" / "sad" / "Training_0.png", kind)
+    return tree
+
+
+def bomb(folder: Path) -> Path:
+    """An image that says of itself to have 10 billion pixels."""
+    tree = make_tree(folder / "tree")
+    header = b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    (tree / "train" / "sad" / "Training_0.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+    return tree
+
+
 def twice_the_same(folder: Path) -> Path:
     tree = make_tree(folder / "tree")
     shutil.copytree(tree / "train", tree / "copy")
@@ -250,7 +267,11 @@ def without_tests(folder: Path) -> Path:
         (unknown_class, "'angri' is no class; did you mean 'angry'?"),
         (unknown_usage, "face.png: the file name must begin with Training_, PublicTest_, PrivateTest_"),
         (wrong_size, "sad/Training_0.png: must be 48x48 pixels, not 40x30"),
-        (damaged_image, "sad/Training_0.png: cannot be decoded as an image"),
+        (damaged_image, "sad/Training_0.png: cannot be decoded as a PNG or JPEG image"),
+        (lambda folder: disguised(folder, "BMP"), "sad/Training_0.png: cannot be decoded as a PNG or JPEG image"),
+        (lambda folder: disguised(folder, "TIFF"), "sad/Training_0.png: cannot be decoded as a PNG or JPEG image"),
+        (bomb, "sad/Training_0.png: cannot be decoded as a PNG or JPEG image"),
+        (lambda folder: folder / ("x" * 300), "cannot be read (File name too long)"),
         (twice_the_same, "the same image occurs twice"),
         (damaged_zip, "faces.zip"),
         (without_tests, "holds no PublicTest image"),
@@ -267,6 +288,20 @@ def test_a_misspelt_path_names_its_neighbour(tmp_path: Path, cache: Path) -> Non
     make_zip(tmp_path / "fer2013.zip")
     with pytest.raises(DataError, match=r"did you mean 'fer2013\.zip'"):
         read(tmp_path / "fer2103.zip", cache)
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(DataError, match=r"closed.fer2013\.zip: cannot be read \(Permission denied\)"):
+        read(tmp_path / "closed" / "fer2013.zip", cache)
+
+
+def test_a_home_folder_that_does_not_exist_is_named(cache: Path) -> None:
+    with pytest.raises(DataError, match="~nobody-here/fer2013: there is no such user's home folder"):
+        read(Path("~nobody-here/fer2013"), cache)
 
 
 def test_without_a_path_the_environment_says_where_the_set_lies(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,14 @@ from ferray.search import domains, samples
         ({"l1": {"quniform": [0, 1, 0.3]}}, "multiples of the step"),
         ({"epochs": {"randint": [1, 2.5]}}, "whole numbers"),
         ({"l1": {"randn": [0, -1]}}, "standard deviation"),
+        ({"l1": {"uniform": [0, 10**400]}}, "as numbers"),
+        ({"l1": {"quniform": [0, 1e300, 1e-300]}}, "multiples of the step"),
+        ({"epochs": {"randint": [1, 10**30]}}, "at most 64 bits"),
+        ({"l1": {"choice": [0.0], "uniform": [0, 1]}}, "search.l1: one domain per field, not two: choice and uniform"),
+        ({"l1": {"choice": [0.0], "unifrom": [0, 1]}}, "unknown domain 'unifrom'; did you mean 'uniform'"),
+        ({"l1": {"choice": {"uniform": [0, 1]}}}, "search.l1.choice: takes a list"),
+        ({"l1": {"grid_search": [0.1, 0.2, 0.1]}}, "search.l1.grid_search: each value once, but 0.1 appears twice"),
+        ({"augmentation": {"grid_search": [{"zoom": 0.1}, {"zoom": 0.1}]}}, "each value once"),
     ],
 )
 def test_what_is_no_domain_is_refused_with_its_place(search: dict[str, Any], message: str) -> None:
@@ -37,6 +45,23 @@ def test_what_is_no_domain_is_refused_with_its_place(search: dict[str, Any], mes
 def test_domains_are_found_nested_and_dotted() -> None:
     found = domains({"augmentation": {"rotation": {"uniform": [0, 30]}}, "augmentation.zoom": {"choice": [0.0, 0.1]}})
     assert [domain.field for domain in found] == ["augmentation.rotation", "augmentation.zoom"]
+
+
+@pytest.mark.parametrize(
+    ("search", "message"),
+    [
+        ({"augmentation": {"zoom": {"choice": [0.1]}}, "augmentation.zoom": {"choice": [0.2]}}, "not augmentation.zoom twice"),
+        ({"augmentation.zoom": {"choice": [0.1]}, "augmentation": {"choice": [{}]}}, "not augmentation.zoom and augmentation, one of"),
+        ({"augmentation": {"choice": [{}]}, "augmentation.zoom": {"choice": [0.1]}}, "not augmentation and augmentation.zoom, one of"),
+    ],
+)
+def test_two_domains_of_one_field_are_refused(search: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        domains(search)
+
+
+def test_fields_whose_names_begin_alike_are_two_fields() -> None:
+    assert len(domains({"l1": {"choice": [0.1]}, "l1x": {"choice": [0.1]}})) == 2
 
 
 def test_a_grid_is_every_combination_and_is_not_repeated() -> None:

@@ -46,6 +46,12 @@ def test_an_override_reaches_into_the_short_form_of_the_data(tmp_path: Path) -> 
     assert Study.load(tmp_path / "x.yaml", ["data.subset=10"]).data == DataSource(source="fer2013", subset=10)
 
 
+def recursive() -> dict[str, Any]:
+    mapping: dict[str, Any] = {}
+    mapping["augmentation"] = mapping
+    return mapping
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -69,6 +75,24 @@ def test_an_override_reaches_into_the_short_form_of_the_data(tmp_path: Path) -> 
         ({"published": {"cnn": {"test": 0.6}}}, "no variant is called cnn"),
         ({"data": "fer2012"}, "data.source: Input should be 'synthetic' or 'fer2013'"),
         ({"gpus": -1.0}, "gpus"),
+        ({"seeds": None}, "seeds: how many (a whole number from 1 to 100,000), or a list of them, not None"),
+        ({"seeds": 100_001}, "seeds: how many (a whole number from 1 to 100,000)"),
+        ({"seeds": [2**63]}, "seeds: how many"),
+        ({"num_samples": 1_000_001}, "num_samples: Input should be less than or equal to 1000000"),
+        ({"data": {"images": 10**15}}, "data.images: Input should be less than or equal to 10000000"),
+        ({"data": {"subste": 5}}, "data.subste: unknown key; did you mean 'data.subset'"),
+        ({"ablate": {"remvoe": ["l1"]}}, "ablate.remvoe: unknown key; did you mean 'ablate.remove'"),
+        ({"published": {"baseline": {"tset": 0.6}}}, "unknown key; did you mean 'published.baseline.test'"),
+        ({"ablate": {"remove": ["l1", []]}}, "ablate.remove: a step names a factor"),
+        ({"ablate": {"remove": ["augmentation", "augmentation.rotation"]}}, "the base without augmentation has no augmentation.rotation"),
+        ({"variants": {"again": {"width": 0.05}}}, "variants: 'baseline' and 'again' have the same settings"),
+        ({"ablate": {"remove": ["l1"]}, "variants": {"none": {"l1": -0.0}}}, "variants: 'no-l1' and 'none' have the same settings"),
+        ({"variants": {"v1.0": {"device": "cuda"}}}, "device is set by the study's `gpus`"),
+        ({"variants": {"a": {"augmentation": {1: 2}}}}, "study 'tiny': variants.a.augmentation: names are text, not 1"),
+        ({"search": {"augmentation": {"choice": [{1: 1.0}]}}}, "search.augmentation.choice[0]: names are text, not 1"),
+        ({"base": {".".join("a" * 2000): 1}}, "nested more than 50 deep"),
+        ({"base": recursive()}, "nested more than 50 deep"),
+        ({"self": 1}, "self: unknown key"),
     ],
 )
 def test_a_fault_is_told_before_anything_runs(changes: dict[str, Any], message: str) -> None:
@@ -96,6 +120,47 @@ def test_a_larger_study_keeps_the_keys_that_it_had() -> None:
     large = {trial.key for trial in tiny(seeds=3, search=search, num_samples=3, variants={"x": {"width": 0.1}}).plan(DATA)}
     assert small < large
     assert (len(small), len(large)) == (2 * 2 * 2, 3 * 3 * 3)
+
+
+def test_what_a_variant_lacks_stays_away_whatever_is_searched() -> None:
+    plan = tiny(seeds=1, ablate={"remove": ["l1"]}, search={"l1": {"choice": [1e-4]}}).plan(DATA)
+    assert [(trial.variant, trial.config.l1, trial.overrides) for trial in plan] == [("baseline", 1e-4, {"l1": 1e-4}), ("no-l1", 0.0, {})]
+
+
+def test_samples_that_a_variant_does_not_tell_apart_are_one_trial_of_it() -> None:
+    search = {"width": {"grid_search": [0.03, 0.04]}, "l1": {"grid_search": [1e-4, 1e-3]}}
+    plan = tiny(seeds=2, ablate=None, search=search, variants={"narrow": {"width": 0.02}}).plan(DATA)
+    narrow = [trial for trial in plan if trial.variant == "narrow"]
+    assert [(trial.config.seed, trial.sample, trial.overrides) for trial in narrow] == [
+        (0, 0, {"l1": 1e-4}), (0, 1, {"l1": 1e-3}), (1, 0, {"l1": 1e-4}), (1, 1, {"l1": 1e-3}),
+    ]  # fmt: skip
+    assert {trial.config.width for trial in narrow} == {0.02}
+    assert len(plan) == 2 * (4 + 2)
+
+
+def test_of_a_searched_group_of_fields_a_variant_takes_those_that_it_does_not_fix() -> None:
+    search = {"augmentation": {"grid_search": [{"rotation": 5.0, "zoom": 0.1}, {"rotation": 9.0, "zoom": 0.1}]}}
+    plan = tiny(seeds=1, ablate={"remove": ["augmentation.rotation"]}, search=search).plan(DATA)
+    assert [(trial.variant, trial.sample, trial.overrides) for trial in plan] == [
+        ("baseline", 0, {"augmentation.rotation": 5.0, "augmentation.zoom": 0.1}),
+        ("no-augmentation.rotation", 0, {"augmentation.zoom": 0.1}),
+        ("baseline", 1, {"augmentation.rotation": 9.0, "augmentation.zoom": 0.1}),
+    ]
+
+
+def test_a_value_that_is_drawn_again_is_no_further_trial() -> None:
+    plan = tiny(seeds=1, ablate=None, search={"l1": {"quniform": [0.0, 0.02, 0.01]}}, num_samples=30).plan(DATA)
+    assert sorted(trial.config.l1 for trial in plan) == [0.0, 0.01, 0.02]
+    assert plan[0].sample == 0
+
+
+def test_dotted_names_reach_into_the_base() -> None:
+    dotted = tiny(base={"augmentation.rotation": 5.0}).plan(DATA)
+    assert [trial.key for trial in dotted] == [trial.key for trial in tiny(base={"augmentation": {"rotation": 5.0}}).plan(DATA)]
+
+
+def test_a_variant_may_be_called_like_a_field_that_the_study_sets() -> None:
+    assert tiny(variants={"seed": {"l2": 0.1}}).all_variants()[-1].name == "seed"
 
 
 def test_other_data_are_other_trials() -> None:
