@@ -365,7 +365,7 @@ def _fingerprint_of(path: Path, cache: Path) -> str:
 
 def test_several_processes_at_once_make_one_entry(tmp_path: Path, cache: Path) -> None:
     path = make_csv(tmp_path / "fer2013.csv")
-    with multiprocessing.get_context("fork").Pool(4) as pool:
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
         fingerprints = pool.starmap(_fingerprint_of, [(path, cache)] * 8)
     assert len(set(fingerprints)) == 1
     assert len(list((cache / "data").iterdir())) == 1

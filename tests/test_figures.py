@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,26 @@ def test_a_search_chooses_each_variants_sample_on_validation(searched: Results) 
     assert ranked == sorted(ranked, reverse=True)
     assert all(0 <= one.validation.low <= one.validation.high <= 100 for one in info.samples)
     assert models_info(searched).models[0].planned == 2
+
+
+def test_a_variant_that_fixes_a_searched_field_leaves_the_others_points(searched: Results, tmp_path: Path) -> None:
+    shutil.copytree(searched.ledger.path, tmp_path / "fixed")
+    file = tmp_path / "fixed" / "studies" / searched.name / "study.json"
+    study = json.loads(file.read_text())
+    fixing = list(study["variants"])[1]
+    before = search_info(searched)
+    assert before is not None
+    name = before.numeric[0]
+    for entry in study["plan"]:
+        if entry["variant"] == fixing:
+            del entry["overrides"][name]
+    file.write_text(json.dumps(study))
+    info = search_info(Results.load(tmp_path / "fixed", searched.name))
+    assert info is not None
+    assert name in info.numeric
+    own = info.points[info.points["field"] == name]
+    expected = before.points[(before.points["field"] == name) & (before.points["variant"] != fixing)]
+    assert sorted(own["key"]) == sorted(expected["key"])
 
 
 def test_without_a_search_there_is_none(results: Results) -> None:

@@ -67,21 +67,20 @@ def search_info(results: Results) -> SearchInfo | None:
         if entry["key"] not in accuracy:
             continue
         own.append(accuracy[entry["key"]])
-        for name in fields:
-            value = entry["overrides"].get(name)
-            row = {"key": entry["key"], "field": name, "value": value, "variant": place[0], "sample": place[1], "accuracy": own[-1]}
-            rows.append({**row, "chosen": chosen[place[0]] == place[1]})
+        row = {"key": entry["key"], "variant": place[0], "sample": place[1], "accuracy": own[-1], "chosen": chosen[place[0]] == place[1]}
+        rows.extend({**row, "field": name, "value": entry["overrides"][name]} for name in fields if name in entry["overrides"])
     samples = [
         Sample(place[0], place[1], values[place], mean_interval(own).within(0, 100), planned[place], chosen[place[0]] == place[1])
         for place, own in draws.items()
     ]
     samples.sort(key=lambda one: (-one.validation.mean if one.validation.n else math.inf, one.variant, one.sample))
     points = pd.DataFrame(rows, columns=["key", "field", "value", "variant", "sample", "accuracy", "chosen"])
-    numeric = tuple(name for name in fields if all(_is_number(one.get(name)) for one in values.values()))
+    drawn = {name: [one[name] for one in values.values() if name in one] for name in fields}  # a variant may fix a searched field
+    numeric = tuple(name for name in fields if drawn[name] and all(map(_is_number, drawn[name])))
     return SearchInfo(
         fields=tuple(fields),
         numeric=numeric,
-        logarithmic={name: _is_logarithmic(results, name, [one[name] for one in values.values()]) for name in numeric},
+        logarithmic={name: _is_logarithmic(results, name, drawn[name]) for name in numeric},
         points=points[points["field"].isin(numeric)].astype({"value": float, "accuracy": float}),
         samples=tuple(samples),
         label=split_label(str(results.data["name"]), "validation"),
