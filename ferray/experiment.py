@@ -74,7 +74,7 @@ def _connect(study: Study, address: str | None, log: Path) -> bool:
     if address:
         return True  # a cluster may still grow, so nothing is refused for what it lacks now
     there = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    for name, wanted in (("GPU", study.gpus), ("CPU", study.cpus)):
+    for name, wanted in (("GPU", study.gpus), ("CPU", study.processors)):
         if wanted > there.get(name, 0):
             ray.shutdown()
             have = f"{there.get(name, 0):g}"
@@ -134,10 +134,9 @@ def _run(study: Study, todo: list[Trial], data: Dataset, actor: Any, folder: Pat
     trials = {trial.key: trial for trial in todo}
     points = [{"key": trial.key, "variant": trial.variant, "seed": trial.config.seed, **trial.overrides} for trial in todo]
     progress = Progress(trials, say)
+    resources = {"cpu": study.processors, "gpu": study.gpus}
     tuner = tune.Tuner(
-        tune.with_resources(
-            tune.with_parameters(tune_trial, trials=trials, data=_in_memory(data), actor=actor), {"cpu": study.cpus, "gpu": study.gpus}
-        ),
+        tune.with_resources(tune.with_parameters(tune_trial, trials=trials, data=_in_memory(data), actor=actor), resources),
         param_space={"trial": tune.grid_search(points)},
         tune_config=tune.TuneConfig(
             reuse_actors=True,

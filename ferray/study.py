@@ -56,7 +56,7 @@ class Study(Frozen):
     num_samples: Annotated[int, Field(ge=1, le=1_000_000)] = 1  # draws of the searched fields, for each point of the grid
     search_seed: Annotated[int, Field(ge=0)] = 0
     seeds: Seeds = 1  # how many (0, 1, ...), or which
-    cpus: Positive = 1.0  # processors that Ray sets aside for each trial
+    cpus: Positive | None = None  # processors that Ray sets aside for each trial; as many as its `threads` where left out
     gpus: NotNegative = 0.0  # GPUs, or a fraction of one, for each trial; 0 trains on processors
     published: dict[Name, Published] = Field(default_factory=dict)
 
@@ -162,6 +162,11 @@ class Study(Frozen):
                         chosen = {name: value for name, value in flatten(values).items() if name not in fixed}
                         trials[variant.name, key] = Trial(key, config, fingerprint, variant.name, number, chosen)
         return list(trials.values())
+
+    @property
+    def processors(self) -> float:
+        """How many processors Ray sets aside for each trial."""
+        return self.cpus or max(self._config(variant, {}, seed=0).threads for variant in self.all_variants())
 
     def load_data(self) -> Dataset:
         """The study's images. Raises DataError."""

@@ -168,6 +168,12 @@ def test_other_data_are_other_trials() -> None:
     assert not {trial.key for trial in tiny().plan(DATA)} & {trial.key for trial in tiny().plan(other)}
 
 
+def test_ray_sets_aside_as_many_processors_as_a_trial_has_threads_unless_told() -> None:
+    assert tiny().processors == 1
+    assert tiny(variants={"fast": {"threads": 2}}).processors == 2
+    assert tiny(cpus=0.5).processors == 0.5
+
+
 def test_gpus_put_the_trials_on_cuda_and_in_its_precision() -> None:
     configs = [trial.config for trial in tiny(gpus=0.5, base={"augmentation": {"rotation": 5}}).plan(DATA)]
     assert {(config.device, config.precision) for config in configs} == {("cuda", "bf16")}
