@@ -74,7 +74,7 @@ def run(
             if place is not None:  # else another driver has seen to it
                 say(f"the record of {trial.label} is damaged; it was set aside as {place} and will run again")
     todo = _missing(ledger, trials.values(), retry_failed=retry_failed)
-    say(_what_is_to_do(study, trials, todo))
+    say(_what_is_to_do(study, trials, todo, ledger))
     interrupted = False
     if todo:
         try:
@@ -98,10 +98,15 @@ def _missing(ledger: Ledger, trials: Iterable[Trial], *, retry_failed: bool) -> 
     return [trial for trial in trials if ledger.status(trial.key) not in done]
 
 
-def _what_is_to_do(study: Study, trials: dict[str, Trial], todo: list[Trial]) -> str:
+def _what_is_to_do(study: Study, trials: dict[str, Trial], todo: list[Trial], ledger: Ledger) -> str:
     there = len(trials) - len(todo)
     plan = f"study {study.name}: {len(trials)} trials planned, {there} in the ledger, {len(todo)} to run"
-    return f"{plan} ({sum(trial.config.epochs for trial in todo)} epochs)" if todo else plan
+    if not todo:
+        return plan
+    begun = {trial.key: len(ledger.epochs(trial.key)) for trial in todo}
+    half_trained = sum(epochs > 0 for epochs in begun.values())
+    left = sum(trial.config.epochs - begun[trial.key] for trial in todo)
+    return f"{plan}{f', {half_trained} of them half-trained' if half_trained else ''} (about {left} epochs)"
 
 
 def _save(writer: LedgerWriter, study: Study, plan: list[Trial], data: Dataset, text: str | None) -> None:

@@ -38,7 +38,7 @@ def main(
     text = study_file.read(file)[0]
     outcome = run(planned, storage, address=address, local=local, retry_failed=retry_failed, text=text, say=_say)
     ended = ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items()))
-    _say(f"study {planned.name}: {ended}; {outcome.trained} trained just now; records in {storage}")
+    _say(f"study {planned.name}: {ended}; {outcome.trained} ended just now; records in {storage}")
     if outcome.interrupted:
         _say("interrupted: finished trials are kept, half-trained ones go on from their last epoch; run the same command to go on")
         sys.exit(130)
