@@ -63,4 +63,5 @@ def explain(error: ValidationError, *, where: str, fields: Iterable[str]) -> Con
             message = fault["msg"].removeprefix("Value error, ")
             given = "" if isinstance(fault["input"], dict) else f", not {fault['input']!r}"
             lines.append(f"{place}: {message}{given}" if place else message)
-    return ConfigError(f"{where}: " + ("\n  ".join(["", *lines]).lstrip() if len(lines) == 1 else "\n  " + "\n  ".join(lines)))
+    told = lines[0] if len(lines) == 1 else "".join(f"\n  {line}" for line in lines)
+    return ConfigError(f"{where}: {told}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from ferray import study_file
-from ferray.errors import ConfigError, FerrayError, LedgerError, nearest
+from ferray import command, study_file
+from ferray.errors import ConfigError, LedgerError, nearest
 from ferray.ledger import DEFAULT_STORAGE, Ledger
 
 
@@ -25,12 +24,9 @@ def main(
     """Writes the report of a study, as far as its trials are, and says where the page lies."""
     from ferray.analysis.report import write_report
 
-    try:
-        ledger, name = locate(study, storage)
-        print(f"study {name} in {ledger.path}", flush=True)
-        print(f"report: {write_report(ledger.path, name)}", flush=True)
-    except FerrayError as error:
-        _fail(error)
+    ledger, name = locate(study, storage)
+    print(f"study {name} in {ledger.path}", flush=True)
+    print(f"report: {write_report(ledger.path, name)}", flush=True)
 
 
 def locate(given: str | None, storage: Path) -> tuple[Ledger, str]:
@@ -87,10 +83,5 @@ def _latest(ledger: Ledger) -> tuple[Ledger, str]:
     return ledger, name
 
 
-def _fail(error: FerrayError) -> NoReturn:
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(2)
-
-
 if __name__ == "__main__":
-    typer.run(main)
+    command.run(main)

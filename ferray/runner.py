@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ferray import environment
 from ferray.ledger import DEFAULT_STORAGE, Ledger
 from ferray.trainable import epoch_line, run_trial
 from ferray.writer import LedgerWriter
@@ -133,7 +132,6 @@ def _save(writer: LedgerWriter, study: Study, plan: list[Trial], data: Dataset, 
             "data": description,
             "command": _command(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "environment": environment.describe(),
             "baseline": study.baseline,
             "variants": {
                 variant.name: {"overrides": variant.overrides, "removed": list(variant.removed), "config": first[variant.name]}

@@ -13,7 +13,6 @@ import io
 import json
 import math
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ferray import atomic
 from ferray.errors import LedgerError
 from ferray.ledger import FORMAT, Ledger, file_digest
 
@@ -108,9 +108,9 @@ class LedgerWriter:
         with _storage_errors(self._ledger.trial_folder(key)):
             rows = [earlier for earlier in self._ledger.epochs(key) if earlier["epoch"] < row["epoch"]]
             lines = [json.dumps(_finite(one), allow_nan=False) for one in [*rows, row]]
-            _write(self._ledger.epochs_file(key), ("\n".join(lines) + "\n").encode())
+            atomic.write(self._ledger.epochs_file(key), ("\n".join(lines) + "\n").encode())
             if checkpoint is not None:
-                _write(self._ledger.checkpoint_file(key), hashlib.sha256(checkpoint).digest() + checkpoint)
+                atomic.write(self._ledger.checkpoint_file(key), hashlib.sha256(checkpoint).digest() + checkpoint)
 
     def finish(
         self, key: str, attempt: int, summary: Mapping[str, Any], predictions: Mapping[str, NDArray[np.float32]] | None = None
@@ -242,35 +242,14 @@ def _storage_errors(place: Path) -> Iterator[None]:
         raise LedgerError(f"cannot write {place}: {error.strerror or error}") from error
 
 
-def _write(file: Path, content: bytes) -> None:
-    """Writes aside, brings it to disk, renames, and brings the renaming to disk."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(aside).chmod(0o644)
-        os.replace(aside, file)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def _write_json(file: Path, content: Mapping[str, Any]) -> None:
-    _write(file, json.dumps(content, indent=1, allow_nan=False).encode())
+    atomic.write(file, json.dumps(content, indent=1, allow_nan=False).encode())
 
 
 def _write_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # the stubs think of allow_pickle, which numpy 2.0 has not
-    _write(file, buffer.getvalue())
+    atomic.write(file, buffer.getvalue())
 
 
 def _finite(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,10 +22,11 @@ ALLOWED = {
     "trial": {"config"},
     "study": {"trial", "config", "designs", "errors", "search", "study_file", "data", "runner"},  # data and runner inside functions
     "seeds": set(),
+    "atomic": set(),
     "command": {"errors"},
     "data": {"command", "config", "data", "errors"},
     "ledger": {"errors"},
-    "writer": {"errors", "ledger"},
+    "writer": {"atomic", "errors", "ledger"},
     "environment": set(),
     "metrics": set(),
     "normalization": {"torch"},
@@ -36,9 +37,9 @@ ALLOWED = {
     "trainable": {"config", "data", "environment", "errors", "training", "trial", "writer", "ray", "torch"},
     "progress": {"trainable", "trial", "ray"},
     "experiment": {"data", "environment", "errors", "ledger", "progress", "study", "trainable", "writer", "ray"},
-    "runner": {"data", "environment", "experiment", "errors", "ledger", "study", "trainable", "writer"},  # experiment inside a function
+    "runner": {"data", "experiment", "errors", "ledger", "study", "trainable", "writer"},  # experiment inside a function
     "tune": {"analysis", "command", "errors", "ledger", "runner", "study", "study_file"},
-    "analysis": {"analysis", "config", "errors", "ledger"},
+    "analysis": {"analysis", "atomic", "config", "errors", "ledger"},
     "report": {"analysis", "command", "errors", "ledger", "study", "study_file"},
 }
 

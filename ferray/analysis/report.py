@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import jinja2
 
+from ferray import atomic
 from ferray.analysis.results import Results
 from ferray.analysis.sections import compose
 from ferray.errors import LedgerError
@@ -28,7 +28,8 @@ def write_report(storage: str | os.PathLike[str], study: str, *, folder: str | o
             drawing.save(place / "figures")
         for table in page.tables:
             table.save(place / "tables")
-        return _write(place / "index.html", _template().render(page=page, **context))
+        atomic.write(place / "index.html", _template().render(page=page, **context).encode())
+        return place / "index.html"
     except OSError as error:
         raise LedgerError(f"cannot write the report to {place}: {error.strerror or error}") from error
 
@@ -48,17 +49,3 @@ def _template() -> jinja2.Template:
     )
     environment.filters["tight"] = _tight
     return environment.get_template("report.html.j2")
-
-
-def _write(file: Path, text: str) -> Path:
-    """Aside, then renamed: a reader meets the old page or the new one."""
-    handle, aside = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(aside).chmod(0o644)
-        os.replace(aside, file)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
-    return file
