@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ferray.analysis.results import Results
-    from ferray.config import Augmentation, Config, DataSource
+    from ferray.config import Augmentation, Config
+    from ferray.data_source import DataSource
     from ferray.errors import ConfigError, DataError, FerrayError, LedgerError, ResourceError
     from ferray.study import Study
     from ferray.training import fit
@@ -33,7 +34,7 @@ __all__ = [
 _HOMES = {
     "Augmentation": "config",
     "Config": "config",
-    "DataSource": "config",
+    "DataSource": "data_source",
     "Results": "analysis.results",
     "Study": "study",
     "fit": "training",

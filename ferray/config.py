@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ferray.errors import ConfigError, explain
+from ferray.errors import explain, nearest
 
 ENGINE_VERSION = "1"
 """Raised whenever a change to the code alters the numbers of a training, so that older records are not taken for its result."""
@@ -21,7 +23,9 @@ KEY_LENGTH = 32
 class Frozen(BaseModel):
     """Settings that cannot change after validation, take keywords only, and refuse fields that they do not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True, use_attribute_docstrings=True
+    )
 
 
 OneZero = AfterValidator(lambda number: number + 0.0)
@@ -34,45 +38,125 @@ Positive = Annotated[float, Field(gt=0), OneZero]
 NotNegative = Annotated[float, Field(ge=0), OneZero]
 
 
+OWN_NETWORKS: dict[str, dict[str, Any]] = {
+    "cnn": {"width": 1.0, "dropout": 0.5, "batch_norm": True},
+    "dnn": {"width": 1.0, "dropout": 0.0, "batch_norm": False},
+}
+"""ferray's own networks, and what they are known for."""
+
+REFERENCE = r"^(?:[\w./~ -]+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*$"
+"""How a user's own code is named: `./file.py:factory`, or `package.module:factory`."""
+
+
+IMPORT_FORM = "./file.py:factory or package.module:factory"
+
+
+def _network(name: str) -> str:
+    if name in OWN_NETWORKS or re.fullmatch(REFERENCE, name):
+        return name
+    near = nearest(name, [*OWN_NETWORKS, "torchvision:resnet18"])
+    raise ValueError(f"no network is called so{near}; write {', '.join(OWN_NETWORKS)}, torchvision:NAME, {IMPORT_FORM}")
+
+
+def _loss(name: str) -> str:
+    if name == "cross_entropy" or re.fullmatch(REFERENCE, name):
+        return name
+    raise ValueError(f"no loss is called so{nearest(name, ['cross_entropy'])}; write cross_entropy, {IMPORT_FORM}")
+
+
+def _reference(name: str) -> str:
+    if re.fullmatch(REFERENCE, name):
+        return name
+    raise ValueError(f"write {IMPORT_FORM}")
+
+
+Network = Annotated[str, AfterValidator(_network)]
+Loss = Annotated[str, AfterValidator(_loss)]
+Reference = Annotated[str, AfterValidator(_reference)]
+
+
 class Augmentation(Frozen):
     """Random changes to each training image, drawn image by image; zero switches a transform off."""
 
-    rotation: Angle = 0.0  # degrees; the angle is uniform in +-rotation
-    horizontal_flip: Probability = 0.0  # probability of mirroring
-    shift: Fraction = 0.0  # of the width and the height, each uniform in +-shift
-    zoom: Fraction = 0.0  # the factor is uniform in 1 +- zoom, one for both axes
-    brightness: Fraction = 0.0  # added to pixels in 0..1, uniform in +-brightness
-    contrast: Fraction = 0.0  # the factor about the image's mean is uniform in 1 +- contrast
-    erasing: Probability = 0.0  # probability of overwriting a rectangle of 2 to 33 % of the image with its mean
+    rotation: Angle = 0.0
+    """Degrees; the angle is uniform in +-rotation."""
+    horizontal_flip: Probability = 0.0
+    """Probability of mirroring."""
+    shift: Fraction = 0.0
+    """Of the width and the height, each uniform in +-shift."""
+    zoom: Fraction = 0.0
+    """The factor is uniform in 1 +- zoom, one for both axes."""
+    brightness: Fraction = 0.0
+    """Added to pixels in 0..1, uniform in +-brightness."""
+    contrast: Fraction = 0.0
+    """The factor about the image's mean is uniform in 1 +- contrast."""
+    erasing: Probability = 0.0
+    """Probability of overwriting a rectangle of 2 to 33 % of the image with its mean."""
 
 
 class Config(Frozen):
-    """Everything that decides the numbers of one training, apart from the data.
+    """Everything that decides the numbers of one training, apart from the data and the content of files that it names.
 
-    Fields left at None are filled in by validation with what the network is known for (the CNN drops half of its features and
-    normalizes batches, the DNN does neither), so that a Config is always complete.
+    ``width``, ``dropout`` and ``batch_norm`` belong to ferray's own networks, the CNN and the DNN. Left at None there, they are filled
+    in by validation with what the network is known for (the CNN drops half of its features and normalizes batches, the DNN does
+    neither), so that a Config is always complete; other networks have ``model_arguments`` instead, and None here.
     """
 
-    model: Literal["cnn", "dnn"] = "cnn"
-    width: Positive = 1.0  # multiplies every hidden layer's filters or units
-    dropout: Fraction | None = None  # probability of dropping a feature in the head
-    batch_norm: bool | None = None  # batch normalization after every convolution (cnn) or hidden layer (dnn)
-    input_normalization: Literal["none", "scale", "standardize", "per_image"] = "scale"  # 0..255 kept, 0..1, by the training set, by itself
+    model: Network = "cnn"
+    """`cnn`, `dnn`, `torchvision:NAME`, or a network of your own as `./file.py:factory` or `package.module:factory`."""
+    model_arguments: dict[str, Any] = Field(default_factory=dict)
+    """Keyword arguments for the factory of a network that is not ferray's own; each can be searched and varied."""
+    pretrained: str | None = None
+    """A local file of weights (.safetensors, or .pt read with weights_only) to begin from; tensors that do not fit are left out."""
+    width: Positive | None = None
+    """Multiplies every hidden layer's filters or units; 1.0 unless told."""
+    dropout: Fraction | None = None
+    """Probability of dropping a feature in the head."""
+    batch_norm: bool | None = None
+    """Batch normalization after every convolution (cnn) or hidden layer (dnn)."""
+    input_normalization: Literal["none", "scale", "standardize", "per_image"] = "scale"
+    """Pixels kept as 0..255, mapped to 0..1, standardized by the training set, or each image by itself."""
     augmentation: Augmentation = Augmentation()
-    l1: NotNegative = 0.0  # times sum |w| over kernels, added to the loss
-    l2: NotNegative = 0.0  # times sum w^2 over kernels, added to the loss
+    """Random changes to each training image."""
+    transform: Reference | None = None
+    """A training transform of your own, `./file.py:factory` or `package.module:factory` (such as
+    `torchvision.transforms.v2:RandomPerspective`), applied after `augmentation`."""
+    transform_arguments: dict[str, Any] = Field(default_factory=dict)
+    """Keyword arguments for the transform's factory."""
+    l1: NotNegative = 0.0
+    """Times sum |w| over kernels, added to the loss."""
+    l2: NotNegative = 0.0
+    """Times sum w^2 over kernels, added to the loss."""
+    loss: Loss = "cross_entropy"
+    """`cross_entropy`, or a loss of your own as `./file.py:factory` or `package.module:factory` (such as `torch.nn:MultiMarginLoss`)."""
+    loss_arguments: dict[str, Any] = Field(default_factory=dict)
+    """Keyword arguments for the factory of a loss that is not cross-entropy."""
     label_smoothing: Fraction = 0.0
+    """Share of the target that is spread over all classes."""
+    soft_labels: bool = False
+    """Trains on the votes of several people for each image, where the data have them (FER+); scores stay those of the labels."""
     epochs: Annotated[int, Field(ge=1)] = 50
+    """Passes over the training images."""
     batch_size: Annotated[int, Field(ge=1)] = 128
+    """Images per step."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """Adam and AdamW have Keras' epsilon of 1e-7; SGD has Nesterov momentum."""
     learning_rate: Positive = 1e-3
-    momentum: Fraction = 0.9  # of SGD (Nesterov)
-    weight_decay: NotNegative = 0.0  # of SGD and AdamW; Adam has l2 instead
+    """Of the optimizer; the highest one of the one_cycle schedule."""
+    momentum: Fraction = 0.9
+    """Of SGD (Nesterov)."""
+    weight_decay: NotNegative = 0.0
+    """Of SGD and AdamW; Adam has l2 instead."""
     schedule: Literal["constant", "cosine", "one_cycle", "plateau"] = "constant"
-    precision: Literal["fp32", "bf16", "auto"] = "auto"  # resolved at once: bf16 where the processor or GPU has it
+    """Of the learning rate."""
+    precision: Literal["fp32", "bf16", "auto"] = "auto"
+    """auto is resolved at once: bf16 where the processor or GPU computes it in hardware, else fp32."""
     device: Literal["cpu", "cuda"] = "cpu"
-    threads: Annotated[int, Field(ge=1)] = 1  # of the processor; part of the key because the order of sums depends on it
+    """Set by the study's `gpus`."""
+    threads: Annotated[int, Field(ge=1)] = 1
+    """Of the processor; part of the key because the order of sums depends on it."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Set by the study's `seeds`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -80,17 +164,23 @@ class Config(Frozen):
         if not isinstance(given, dict):
             return given
         filled = dict(given)
-        is_cnn = filled.get("model", "cnn") == "cnn"
-        if filled.get("dropout") is None:
-            filled["dropout"] = 0.5 if is_cnn else 0.0
-        if filled.get("batch_norm") is None:
-            filled["batch_norm"] = is_cnn
+        known = OWN_NETWORKS.get(str(filled.get("model", "cnn")), {})
+        filled |= {field: value for field, value in known.items() if filled.get(field) is None}
         if filled.get("precision", "auto") == "auto":
             filled["precision"] = _native_precision(filled.get("device", "cpu"))
         return filled
 
     @model_validator(mode="after")
     def _check_reach(self) -> Self:
+        for field in ("width", "dropout", "batch_norm"):
+            if self.model not in OWN_NETWORKS and getattr(self, field) is not None:
+                raise ValueError(f"{field} has no effect with model {self.model!r}; write model_arguments: {{...}} with its factory's own")
+        without = {"model": self.model in OWN_NETWORKS, "loss": self.loss == "cross_entropy", "transform": self.transform is None}
+        for field, takes_none in without.items():
+            if takes_none and getattr(self, f"{field}_arguments"):
+                raise ValueError(f"{field}_arguments have no effect with {field} {getattr(self, field)!r}")
+        if self.loss != "cross_entropy" and self.label_smoothing:
+            raise ValueError(f"label_smoothing has no effect with loss {self.loss!r}; leave it out, or use loss_arguments")
         if self.weight_decay and self.optimizer == "adam":
             raise ValueError("weight_decay has no effect with optimizer 'adam'; use l2, or optimizer 'adamw'")
         if self.optimizer != "sgd" and self.momentum != type(self).model_fields["momentum"].default:
@@ -108,20 +198,6 @@ class Config(Frozen):
     def flat(self) -> dict[str, Any]:
         """The settings as one level of dotted names (``augmentation.rotation``), in the order of the fields."""
         return flatten(self.model_dump())
-
-
-class DataSource(Frozen):
-    """Where the images come from."""
-
-    source: Literal["synthetic", "fer2013"] = "synthetic"
-    path: str | None = None  # of a file or folder; synthetic faces need none
-    subset: Annotated[int, Field(ge=1)] | None = None  # keeps so many training images, stratified, and the same share of the other splits
-    images: Annotated[int, Field(ge=70, le=10_000_000)] = 4000  # synthetic training images; validation and test hold a quarter of it each
-    seed: Annotated[int, Field(ge=0)] = 0  # of the synthetic faces and of the subset
-
-    def located(self, path: str | Path | None) -> DataSource:
-        """The same source at another place; None leaves it as it is."""
-        return self if path is None else self.model_copy(update={"path": str(path)})
 
 
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -149,6 +225,25 @@ def merge(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def overlay(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """Settings with overrides laid over them, where what belongs to one network, loss or transform goes with it.
+
+    Overrides that name another network therefore do not inherit the arguments and the weights of the one before, nor, where it is not
+    ferray's own, the fields that only ferray's own networks have.
+    """
+    merged = merge(base, overrides)
+    own = merge({}, overrides)
+    for field in ("model", "loss", "transform"):
+        if field in own and own[field] != base.get(field, Config.model_fields[field].default):
+            names = [f"{field}_arguments"]
+            if field == "model":
+                names += ["pretrained"] if own[field] in OWN_NETWORKS else ["pretrained", *OWN_NETWORKS["cnn"]]
+            for name in names:
+                merged.pop(name, None)
+                merged |= {name: own[name]} if name in own else {}
+    return merged
+
+
 def field_names() -> list[str]:
     """Every dotted name that a config has."""
     return list(Config().flat())
@@ -160,12 +255,18 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def trial_key(config: Config, data_fingerprint: str) -> str:
-    """The content address of a trial: everything of ferray's that can change its numbers, and nothing else.
+def trial_identity(config: Config, data_fingerprint: str, files: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """All that a trial's key stands for. ``files`` holds digests of what the config names without holding it, by field."""
+    identity: dict[str, Any] = {"config": config.model_dump(), "data": data_fingerprint, "engine": ENGINE_VERSION}
+    return {**identity, "files": dict(files)} if files else identity
+
+
+def trial_key(config: Config, data_fingerprint: str, files: Mapping[str, str] | None = None) -> str:
+    """The content address of a trial: everything of ferray's, and of the user's, that can change its numbers, and nothing else.
 
     With the same libraries on the same kind of processor, equal keys mean equal numbers.
     """
-    return digest({"config": config.model_dump(), "data": data_fingerprint, "engine": ENGINE_VERSION})[:KEY_LENGTH]
+    return digest(trial_identity(config, data_fingerprint, files))[:KEY_LENGTH]
 
 
 def _native_precision(device: Any) -> str:
@@ -177,6 +278,3 @@ def _native_precision(device: Any) -> str:
     except OSError:
         return "fp32"
     return "bf16" if "avx512_bf16" in flags or "amx_bf16" in flags else "fp32"
-
-
-__all__ = ["Augmentation", "Config", "ConfigError", "DataSource", "digest", "field_names", "flatten", "merge", "trial_key"]

@@ -104,11 +104,11 @@ class CNN(nn.Module):
         channels, height, width = image_shape
         blocks = []
         for filters in CNN_FILTERS:
-            block = Block(channels, _scaled(filters, config.width), batch_norm=bool(config.batch_norm))
+            block = Block(channels, _scaled(filters, config.width or 1.0), batch_norm=bool(config.batch_norm))
             blocks.append(block)
             channels, height, width = block.second.out_channels, -(-height // POOL), -(-width // POOL)
         self.blocks = nn.Sequential(*blocks)
-        first, second = (_scaled(units, config.width) for units in CNN_UNITS)
+        first, second = (_scaled(units, config.width or 1.0) for units in CNN_UNITS)
         self.first = nn.Linear(channels * height * width, first)
         self.dropout = Dropout(config.dropout) if config.dropout else nn.Identity()
         self.second = nn.Linear(first, second)
@@ -128,7 +128,7 @@ class DNN(nn.Module):
     def __init__(self, config: Config, image_shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
         channels, height, width = image_shape
-        units = [_scaled(units, config.width) for units in DNN_UNITS]
+        units = [_scaled(units, config.width or 1.0) for units in DNN_UNITS]
         inputs = [channels, units[0] * height * width, *units[1:]]
         self.hidden = nn.ModuleList(nn.Linear(before, after) for before, after in zip(inputs, units, strict=False))
         self.norms = nn.ModuleList(BatchNorm(after) if config.batch_norm else nn.Identity() for after in units)

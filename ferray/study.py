@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, ValidatorFunctionWrapHandler, field_validator, model_validator
 
 from ferray import designs, search, study_file
-from ferray.config import Config, DataSource, Frozen, NotNegative, Positive, Probability, field_names, flatten, merge, trial_key
+from ferray.attachments import Finder
+from ferray.config import Config, Frozen, NotNegative, Positive, Probability, digest, field_names, flatten, merge, overlay, trial_key
+from ferray.data_source import DataSource
 from ferray.errors import ConfigError, explain
 from ferray.trial import Trial
 
@@ -30,35 +32,58 @@ SET_BY_THE_STUDY = {"seed": "`seeds`", "device": "`gpus`"}
 class Published(Frozen):
     """Accuracies from the literature, printed beside a variant's own."""
 
-    epochs: Annotated[int, Field(ge=1)] | None = None  # that they were trained for; shorter trainings are not held against them
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    """That they were trained for; shorter trainings are not held against them."""
     validation: Probability | None = None
+    """Accuracy on the validation split, 0..1."""
     test: Probability | None = None
+    """Accuracy on the test split, 0..1."""
 
 
 class Ablation(Frozen):
     """Which factors are taken away, and how variants are formed from them."""
 
     design: Literal["path"] = "path"
+    """path: one factor after the other, each on top of those before it."""
     remove: Annotated[list[str | list[str]], Field(min_length=1)]
+    """Factors, or lists of factors that go together, in the order of their removal."""
 
 
 class Study(Frozen):
     """What one study file describes. ``Study(...)`` takes the same fields; faults raise ConfigError."""
 
     name: Name
-    title: str | None = None  # of the report
+    """Of the study's folder and report; the file's name where it is left out."""
+    title: str | None = None
+    """Of the report."""
     data: DataSource = DataSource()
-    base: dict[str, Any] = Field(default_factory=dict)  # fields of Config, common to all variants
-    baseline: Name = "baseline"  # what the base config is called among the variants
-    variants: dict[Name, dict[str, Any]] = Field(default_factory=dict)  # name: overrides on the base
+    """Where the images come from; a word such as `fer2013` is short for `{source: fer2013}`."""
+    base: dict[str, Any] = Field(default_factory=dict)
+    """Fields of the config, common to all variants."""
+    baseline: Name = "baseline"
+    """What the base config is called among the variants."""
+    variants: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+    """Name: overrides on the base."""
     ablate: Ablation | None = None
-    search: dict[str, Any] = Field(default_factory=dict)  # field of Config: domain
-    num_samples: Annotated[int, Field(ge=1, le=1_000_000)] = 1  # draws of the searched fields, for each point of the grid
+    """What is taken away from the base."""
+    search: dict[str, Any] = Field(default_factory=dict)
+    """Field of the config: domain, a one-key mapping called like a function of ray.tune."""
+    num_samples: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    """Draws of the searched fields, for each point of the grid."""
     search_seed: Annotated[int, Field(ge=0)] = 0
-    seeds: Seeds = 1  # how many (0, 1, ...), or which
-    cpus: Positive | None = None  # processors that Ray sets aside for each trial; as many as its `threads` where left out
-    gpus: NotNegative = 0.0  # GPUs, or a fraction of one, for each trial; 0 trains on processors
+    """Of the draws."""
+    seeds: Seeds = 1
+    """How many (0, 1, ...), or which; the same for every variant."""
+    cpus: Positive | None = None
+    """Processors that Ray sets aside for each trial; as many as its `threads` where left out."""
+    gpus: NotNegative = 0.0
+    """GPUs, or a fraction of one, for each trial; 0 trains on processors."""
+    keep_weights: bool = True
+    """Keeps each trial's weights at its selected epoch, for `python -m ferray.export`."""
     published: dict[Name, Published] = Field(default_factory=dict)
+    """Accuracies from the literature by variant."""
+
+    _folder: Path | None = PrivateAttr(default=None)
 
     def __init__(self, /, **fields: Any) -> None:
         where = f"study {fields.get('name', '')!r}"
@@ -67,6 +92,12 @@ class Study(Frozen):
             super().__init__(**fields)
         except ValidationError as error:
             raise explain(error, where=where, fields=_known_fields(fields)) from None
+
+    def __eq__(self, other: object) -> bool:
+        """Whether two studies say the same, wherever their files lie."""
+        return isinstance(other, Study) and self.model_dump() == other.model_dump()
+
+    __hash__ = None  # type: ignore[assignment]
 
     @field_validator("data", mode="before")
     @classmethod
@@ -105,10 +136,10 @@ class Study(Frozen):
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"variants: two are called {', '.join(sorted(twice))}; the base is called {self.baseline!r} (see `baseline`)")
-        alike: dict[Config, str] = {}
+        alike: dict[str, str] = {}
         domains = search.domains(self.search)
         for variant in variants:
-            first = alike.setdefault(self._config(variant, {}, seed=0), variant.name)
+            first = alike.setdefault(digest(self._config(variant, {}, seed=0).model_dump()), variant.name)
             if first != variant.name:
                 raise ValueError(f"variants: {first!r} and {variant.name!r} have the same settings, so there is nothing to compare")
             for domain in domains:
@@ -128,9 +159,17 @@ class Study(Frozen):
         content = study_file.override(content, overrides)
         content.setdefault("name", Path(path).stem)
         try:
-            return cls(**content)
+            study = cls(**content)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
+        study._folder = Path(path).absolute().parent
+        return study
+
+    @property
+    def folders(self) -> list[Path]:
+        """Where files that the study names are looked for: beside the study file, then in the current folder."""
+        here = Path.cwd()
+        return [here] if self._folder in (None, here) else [self._folder, here]
 
     def located(self, path: str | os.PathLike[str] | None) -> Study:
         """The same study with its data at another place."""
@@ -153,14 +192,16 @@ class Study(Frozen):
         seeds = range(self.seeds) if isinstance(self.seeds, int) else self.seeds
         variants = [(variant, flatten(variant.overrides)) for variant in self.all_variants()]
         trials: dict[tuple[str, str], Trial] = {}
+        finder = Finder(self.folders)
         for seed in seeds:
             for number, values in enumerate(drawn):
                 for variant, fixed in variants:
                     config = self._config(variant, values, seed)
-                    key = trial_key(config, fingerprint)
+                    attachments = finder.attach(config)
+                    key = trial_key(config, fingerprint, attachments.digests)
                     if (variant.name, key) not in trials:
                         chosen = {name: value for name, value in flatten(values).items() if name not in fixed}
-                        trials[variant.name, key] = Trial(key, config, fingerprint, variant.name, number, chosen)
+                        trials[variant.name, key] = Trial(key, config, fingerprint, variant.name, number, chosen, attachments)
         return list(trials.values())
 
     @property
@@ -185,7 +226,7 @@ class Study(Frozen):
 
     def _config(self, variant: designs.Variant, values: dict[str, Any], seed: int) -> Config:
         """The base, under what the search chose, under what the variant fixes: a variant without l1 has none, whatever is searched."""
-        given = merge(merge(merge(self._base(), values), variant.overrides), {"seed": seed})
+        given = merge(overlay(overlay(self._base(), values), variant.overrides), {"seed": seed})
         where = "base" if not variant.overrides and not values else f"variant {variant.name!r}" if not values else f"search of {values}"
         return Config.parse(given, where=where)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from ferray.config import ENGINE_VERSION, Config
+from ferray.attachments import Attachments
+from ferray.config import Config, trial_identity
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,12 @@ class Trial:
     variant: str
     sample: int
     overrides: dict[str, Any]  # what the search chose and the variant does not fix, by dotted name
+    attachments: Attachments = field(default_factory=Attachments)
 
     @property
     def identity(self) -> dict[str, Any]:
         """All that the key stands for."""
-        return {"config": self.config.model_dump(), "data": self.data, "engine": ENGINE_VERSION}
+        return trial_identity(self.config, self.data, self.attachments.digests)
 
     @property
     def label(self) -> str:

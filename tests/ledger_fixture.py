@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ferray.config import Config, DataSource, merge, trial_key
+from ferray.config import Config, merge, trial_key
+from ferray.data_source import DataSource
 
 CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 SHARES = np.array([0.138, 0.03, 0.143, 0.25, 0.169, 0.112, 0.158])

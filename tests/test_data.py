@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ferray.config import DataSource
 from ferray.data import Dataset, Split, load
 from ferray.data.dataset import apportion, content_fingerprint
+from ferray.data_source import DataSource
 from ferray.errors import DataError
 
 CLASSES = ("left", "right", "rare")

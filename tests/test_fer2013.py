@@ -20,10 +20,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from ferray.config import DataSource
 from ferray.data import Dataset, load
 from ferray.data import cache as caches
 from ferray.data.dataset import CLASSES
+from ferray.data_source import DataSource
 from ferray.errors import DataError
 
 REAL = Path(__file__).parents[2] / "shared" / "fer2013" / "fer2013.zip"

@@ -9,8 +9,8 @@ import pytest
 from studies import tiny
 
 from ferray import Study
-from ferray.config import DataSource
 from ferray.data import load
+from ferray.data_source import DataSource
 from ferray.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]

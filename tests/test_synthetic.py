@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ferray.config import DataSource
 from ferray.data import load, synthetic
 from ferray.data.dataset import CLASSES, SPLITS
 from ferray.data.faces import Faces, draw
+from ferray.data_source import DataSource
 from ferray.errors import DataError
 
 SIZE = 800

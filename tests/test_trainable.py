@@ -10,8 +10,8 @@ import pytest
 from studies import numbers, tiny
 
 from ferray import trainable, training
-from ferray.config import DataSource
 from ferray.data import load
+from ferray.data_source import DataSource
 from ferray.errors import LedgerError
 from ferray.ledger import Ledger
 from ferray.trainable import run_trial

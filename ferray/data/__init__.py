@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ferray.config import DataSource
 from ferray.data.dataset import Dataset, Split
 from ferray.data.fer2013 import load as load_fer2013
 from ferray.data.synthetic import generate
+from ferray.data_source import DataSource
 from ferray.errors import DataError
 
 

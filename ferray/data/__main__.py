@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ferray import command
-from ferray.config import DataSource
 from ferray.data import cache, fer2013, load
 from ferray.data.dataset import Dataset
+from ferray.data_source import DataSource
 from ferray.errors import explain
 
 

@@ -17,6 +17,9 @@ SPLITS = ("train", "validation", "test")
 CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """The classes of FER2013 in the order of its labels; the synthetic faces have the same."""
 
+UNKNOWN = -1
+"""The label of a test image whose class is not known."""
+
 FINGERPRINT_BYTES = 16
 
 
@@ -25,7 +28,7 @@ class Split:
     """Images and their labels.
 
     ``images`` is uint8 [n, channels, height, width], contiguous, perhaps a read-only memory map; ``labels`` is int64 [n],
-    each an index into the classes of the dataset.
+    each an index into the classes of the dataset. A test split may be empty, or have images whose labels are all UNKNOWN.
     """
 
     images: NDArray[np.uint8]
@@ -33,6 +36,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there are images whose classes are known."""
+        return bool(len(self.labels)) and int(self.labels.min()) >= 0
 
     def take(self, indices: NDArray[np.int64]) -> Split:
         """A copy of the images at the given places; of a memory map, only these are read."""
