@@ -51,10 +51,10 @@ class ConfigError(FerrayError, ValueError):
         fault = Fault(place, message)
         return cls(str(fault), faults=[fault])
 
-    def under(self, place: str, note: str = "") -> ConfigError:
-        """The same faults, their places below another one; the note stands before what concerns the whole of it."""
+    def under(self, place: str, before: str = "", after: str = "") -> ConfigError:
+        """The same faults, their places below another one; the notes stand around what concerns the whole of it."""
         moved = [
-            Fault(f"{place}.{fault.place}" if fault.place else place, fault.message if fault.place else note + fault.message)
+            Fault(f"{place}.{fault.place}", fault.message) if fault.place else Fault(place, f"{before}{fault.message}{after}")
             for fault in self.faults
         ]
         return type(self)("; ".join(str(fault) for fault in moved) or f"{place}: {self}", faults=moved)

@@ -117,9 +117,9 @@ class Study(Frozen):
         named: dict[str, Any] = {}
         for number, item in enumerate(given, start=1):
             if not isinstance(item, dict) or not isinstance(item.get("name"), str):
-                raise ValueError(f"number {number} of the list has no name; write {{name: dnn, model: dnn}}, {short(item)} is none")
+                raise ConfigError.at(f"variants.{number}", f"needs a name, as in {{name: dnn, model: dnn}}; it is {short(item)}")
             if item["name"] in named:
-                raise ValueError(f"two are called {item['name']}, the second of them is number {number} of the list")
+                raise ConfigError.at(f"variants.{number}", f"an earlier one is called {item['name']!r} too")
             named[item["name"]] = {name: value for name, value in item.items() if name != "name"}
         return named
 
@@ -141,6 +141,7 @@ class Study(Frozen):
         """Builds every config that can be known without drawing, so that a fault shows before anything runs."""
         if not isinstance(self.seeds, int) and len(set(self.seeds)) < len(self.seeds):
             raise ConfigError.at("seeds", f"each seed once, not {self.seeds}")
+        domains = self._domains
         self._config(Variant(self.baseline))
         variants = self.all_variants()
         names = [variant.name for variant in variants]
@@ -159,6 +160,7 @@ class Study(Frozen):
             told = f"no variant is called {', '.join(unknown)} (there are: {', '.join(names)})"
             raise ConfigError.at(f"published.{unknown[0]}", told)
         self._check_size(len(variants))
+        conditions.check_fields(domains)
         self._check_search(variants)
         return self
 
@@ -173,7 +175,6 @@ class Study(Frozen):
     def _check_search(self, variants: Sequence[Variant]) -> None:
         """Tries every value in every variant, and whether each condition can hold."""
         domains = self._domains
-        conditions.check_fields(domains)
         seen: dict[str, list[Any]] = {condition.field: [] for domain in domains for condition in domain.conditions}
         reached: set[str] = set()
         for variant in variants:
@@ -295,7 +296,8 @@ class Study(Frozen):
             config = Config.parse(settings)
         except ConfigError as error:
             sample = ", ".join(f"{field} {short(value)}" for field, value in kept.items())
-            raise error.under("search", f"in variant {variant.name!r} with {sample}: ") from None
+            hint = "; `when` limits a field to where it has one" if "has no effect" in str(error) else ""
+            raise error.under("search", f"in variant {variant.name!r} with {sample}: ", hint) from None
         fixed, given = flatten(merge({}, variant.overrides)), flatten(settings)
         chosen = {name: value for name, value in flatten(merge({}, kept)).items() if name not in fixed and name in given}
         return config, {name: value for name, value in chosen.items() if given[name] == value}

@@ -205,7 +205,7 @@ def _lines(node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, int]]:
             yield f"{prefix}{key.value}", key.start_mark.line + 1
             yield from _lines(value, f"{prefix}{key.value}.")
     elif isinstance(node, yaml.SequenceNode):
-        for number, item in enumerate(node.value):
+        for number, item in enumerate(node.value, start=1):
             pairs = item.value if isinstance(item, yaml.MappingNode) else []
             names = [str(value.value) for key, value in pairs if key.value == "name"]
             for name in [str(number), *names]:
