@@ -11,7 +11,8 @@ from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, field
 from ferray.config import Augmentation, Config, Frozen, merge, overlay
 from ferray.errors import ConfigError, nearest
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=100)]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
+Name = Annotated[str, Field(pattern=NAME, max_length=100)]
 SET_BY_THE_STUDY = {"seed": "`seeds`", "device": "`gpus`"}
 """Fields of the config that no overrides may set, and what sets them."""
 

@@ -25,6 +25,22 @@ NUMERIC = {  # function of ray.tune: its arguments
     "qrandn": ("mean", "sd", "q"),
 }
 LISTS = ("choice", "grid_search")
+MEANINGS = {
+    "choice": "one of the values, each as likely as the others",
+    "grid_search": "every value, in all combinations with the other grids",
+    "uniform": "between the bounds, all values as likely",
+    "quniform": "the same, in steps of q",
+    "loguniform": "between the bounds, all orders of magnitude as likely",
+    "qloguniform": "the same, in steps of q",
+    "randint": "a whole number from lower to upper - 1, each as likely",
+    "qrandint": "a whole number from lower to upper in steps of q",
+    "lograndint": "a whole number from lower to upper - 1, all orders of magnitude as likely",
+    "qlograndint": "the same from lower to upper, in steps of q",
+    "randn": "normally distributed",
+    "qrandn": "the same, in steps of q",
+}
+"""What each of them draws."""
+
 CODE = {
     "sample_from": "runs code, which a study file never does; `when` makes one field depend on another",
     "eval": "runs code, which a study file never does",

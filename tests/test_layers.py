@@ -26,6 +26,8 @@ ALLOWED = {
     "trial": {"attachments", "config"},
     # data and runner inside functions
     "study": {"attachments", "conditions", "config", "data", "data_source", "designs", "errors", "runner", "search", "study_file", "trial"},
+    "schema": {"command", "config", "designs", "reference", "search", "study"},
+    "reference": {"config", "designs", "schema", "search"},
     "seeds": set(),
     "atomic": set(),
     "command": {"errors"},
