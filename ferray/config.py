@@ -193,7 +193,7 @@ class Config(Frozen):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            raise explain(error, where=where, fields=[*field_names(), *cls.model_fields]) from None
+            raise explain(error, where=where, fields=field_names()) from None
 
     def flat(self) -> dict[str, Any]:
         """The settings as one level of dotted names (``augmentation.rotation``), in the order of the fields."""

@@ -144,7 +144,7 @@ def _allowed(kind: str, context: dict[str, Any]) -> str | None:
     """What pydantic's kind of fault means for the user; None where its own message says it."""
     if kind in RANGES:
         bound = next(context[name] for name in ("ge", "gt", "le", "lt") if name in context)
-        return f"must be {RANGES[kind]} {f'{bound:,}' if isinstance(bound, int) else bound}"
+        return f"must be {RANGES[kind]} {f'{bound:,}' if isinstance(bound, int) else f'{bound:g}'}"
     if kind in TYPES:
         return f"must be {TYPES[kind]}"
     match kind:

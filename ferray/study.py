@@ -168,7 +168,7 @@ class Study(Frozen):
         samples, how = search.count(self._domains, self.num_samples)
         seeds = self.seeds if isinstance(self.seeds, int) else len(self.seeds)
         if seeds * variants * samples > MOST_TRIALS:
-            product = f"{variants:,} variants x {how} x {seeds:,} seeds"
+            product = f"{variants:,} variant{'s' * (variants > 1)} x {how} x {seeds:,} seed{'s' * (seeds > 1)}"
             told = f"{seeds * variants * samples:,} trials ({product}) are too many to plan; at most {MOST_TRIALS:,}"
             raise ConfigError.at("search" if samples > 1 else "seeds", told)
 
@@ -195,7 +195,7 @@ class Study(Frozen):
     def load(cls, path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Study:
         """Reads a study file; ``overrides`` are ``NAME=VALUE`` settings such as ``base.epochs=3``. Raises ConfigError."""
         text, content = study_file.read(Path(path))
-        if "data" in content:  # in its long form, so that data.subset=100 reaches into it
+        if isinstance(content.get("data"), str):  # in its long form, so that data.subset=100 reaches into it
             content = {**content, "data": cls._named_source(content["data"])}
         content = study_file.override(content, overrides)
         content.setdefault("name", Path(path).stem)

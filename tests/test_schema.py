@@ -34,7 +34,8 @@ GOOD: dict[str, dict[str, Any]] = {
         "search": {
             "l1": {"uniform": [0, 1]}, "l2": {"quniform": [0, 1, 0.25]}, "learning_rate": {"loguniform": [1e-7, 1e-3]},
             "width": {"qloguniform": [0.1, 1, 0.1]}, "epochs": {"randint": [3, 6]}, "batch_size": {"qlograndint": [10, 100, 10]},
-            "threads": {"qrandint": [1, 10, 1]}, "weight_decay": {"choice": [0.0]}, "label_smoothing": {"choice": [0.0, 0.1]}, "dropout": {"grid_search": [0, 0.5, None]},
+            "threads": {"qrandint": [1, 10, 1]}, "weight_decay": {"choice": [0.0]}, "label_smoothing": {"choice": [0.0, 0.1]},
+            "dropout": {"grid_search": [0, 0.5, None]},
             "augmentation": {"rotation": {"randn": [5.0, 0.1]}, "shift": {"qrandn": [0.2, 0.01, 0.01]}},
         }
     },
