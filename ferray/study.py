@@ -309,7 +309,7 @@ def _known_fields(given: dict[str, Any]) -> list[str]:
     names = published if isinstance(published, dict) else ()
     return [
         *Study.model_fields,
-        *_below("base", [*field_names(), *Config.model_fields]),
+        *_below("base", field_names()),
         *_below("data", DataSource.model_fields),
         *_below("ablate", Ablation.model_fields),
         *(field for name in names for field in _below(f"published.{name}", Published.model_fields)),
