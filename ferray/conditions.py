@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import graphlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,8 +64,25 @@ def check_fields(found: Sequence[Domain]) -> None:
                 raise ConfigError.at(place, f"unknown field{nearest(field, names)}")
 
 
-def check_values(place: str, condition: Condition, seen: Sequence[Any]) -> None:
-    """Raises ConfigError for a value that the condition names and that its field, seen with the given values, never has."""
+def check_reachable(found: Sequence[Domain], tried: Iterable[tuple[Config, Mapping[str, Any]]]) -> None:
+    """Raises ConfigError for a condition that holds in none of the tried configs, each given with the values that take effect in it."""
+    seen: dict[str, list[Any]] = {condition.field: [] for domain in found for condition in domain.conditions}
+    reached: set[str] = set()
+    for config, chosen in tried:
+        settings = config.flat() if seen else {}
+        for field in seen.keys() & settings.keys():
+            if not any(same(settings[field], value) for value in seen[field]):
+                seen[field].append(settings[field])
+        reached |= {domain.field for domain in found if any(domain.reaches(field) for field in chosen)}
+    for domain in (domain for domain in found if domain.conditions):
+        place = f"search.{domain.field}.when"
+        for condition in domain.conditions:
+            _check_values(f"{place}.{condition.field}", condition, seen[condition.field])
+        if domain.field not in reached:
+            raise ConfigError.at(place, "no variant and no sample meets all of these conditions")
+
+
+def _check_values(place: str, condition: Condition, seen: Sequence[Any]) -> None:
     for value in condition.allowed:
         if not any(same(value, one) for one in seen):
             known = " or ".join(short(one) for one in seen[:5]) or "not there at all"
@@ -130,5 +148,9 @@ def _asked(found: Sequence[Domain], domain: Domain, way: Mapping[str, Any]) -> d
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equality in which true is not 1."""
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+    """Equality in which true is not 1, and 0.3 is three steps of 0.1."""
+    if isinstance(one, bool) != isinstance(other, bool):
+        return False
+    if isinstance(one, float) and isinstance(other, float | int):
+        return math.isclose(one, other, rel_tol=1e-9)
+    return bool(one == other)

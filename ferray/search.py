@@ -67,8 +67,7 @@ class Domain:
     def giving(self, field: str, value: Any) -> list[Any]:
         """The values of this domain, at most one, under which the given field has the given value."""
         if self.function not in LISTS and self.field == field:
-            lower, upper = (-math.inf, math.inf) if "randn" in self.function else (self.examples()[0], self.examples()[-1])
-            return [value] if _is_number(value) and lower <= value <= upper else []
+            return [value] if _is_number(value) and self._draws(value) else []
         found = [one for one in self.examples() if same(flatten(merge({}, {self.field: one})).get(field), value)]
         return found[:1]
 
@@ -82,6 +81,13 @@ class Domain:
         if "randint" in self.function:
             return [lower, upper if self.function.startswith("q") else upper - 1]
         return [float(lower), float(upper)]
+
+    def _draws(self, value: float) -> bool:
+        """Whether a range may give exactly this value, which one without steps as good as never does."""
+        step = self.arguments[-1] if self.function.startswith("q") else 1 if "randint" in self.function else None
+        if step is None or not _is_multiple(value, step):
+            return False
+        return "randn" in self.function or self.examples()[0] <= value <= self.examples()[-1]
 
     def draw(self, seed: int, sample: int) -> Any:
         """The field's value in one sample: it depends on nothing but the domain, the seed and the sample's number.

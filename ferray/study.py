@@ -161,7 +161,8 @@ class Study(Frozen):
             raise ConfigError.at(f"published.{unknown[0]}", told)
         self._check_size(len(variants))
         conditions.check_fields(domains)
-        self._check_search(variants)
+        tried = ((variant, values) for variant in variants for values in conditions.scenarios(domains))
+        conditions.check_reachable(domains, (self._resolved(variant, values, seed=0) for variant, values in tried))
         return self
 
     def _check_size(self, variants: int) -> None:
@@ -171,25 +172,6 @@ class Study(Frozen):
             product = f"{variants:,} variant{'s' * (variants > 1)} x {how} x {seeds:,} seed{'s' * (seeds > 1)}"
             told = f"{seeds * variants * samples:,} trials ({product}) are too many to plan; at most {MOST_TRIALS:,}"
             raise ConfigError.at("search" if samples > 1 else "seeds", told)
-
-    def _check_search(self, variants: Sequence[Variant]) -> None:
-        """Tries every value in every variant, and whether each condition can hold."""
-        domains = self._domains
-        seen: dict[str, list[Any]] = {condition.field: [] for domain in domains for condition in domain.conditions}
-        reached: set[str] = set()
-        for variant in variants:
-            for values in conditions.scenarios(domains):
-                config, chosen = self._resolved(variant, values, seed=0)
-                reached |= {domain.field for domain in domains if any(domain.reaches(field) for field in chosen)}
-                settings = config.flat() if seen else {}
-                for field in seen.keys() & settings.keys():
-                    if not any(conditions.same(settings[field], value) for value in seen[field]):
-                        seen[field].append(settings[field])
-        for domain in domains:
-            for condition in domain.conditions:
-                conditions.check_values(f"search.{domain.field}.when.{condition.field}", condition, seen[condition.field])
-            if domain.conditions and domain.field not in reached:
-                raise ConfigError.at(f"search.{domain.field}.when", "no variant and no sample meets all of these conditions")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Study:

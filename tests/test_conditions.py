@@ -70,6 +70,19 @@ def test_conditions_look_at_fields_that_are_conditional_themselves() -> None:
     ]
 
 
+def test_a_condition_may_name_a_step_of_a_range_or_a_whole_number() -> None:
+    search = {
+        "dropout": {"quniform": [0.1, 0.4, 0.1]},
+        "epochs": {"randint": [1, 4]},
+        "l1": {"choice": [0.5], "when": {"dropout": 0.3}},
+        "l2": {"choice": [0.5], "when": {"epochs": [2, 3]}},
+    }
+    found = [chosen for _, chosen in overrides(search=search, num_samples=40)]
+    assert {round(chosen["dropout"], 3) for chosen in found if "l1" in chosen} == {0.3}
+    assert {round(chosen["dropout"], 3) for chosen in found if "l1" not in chosen} == {0.1, 0.2, 0.4}
+    assert {chosen["epochs"] for chosen in found if "l2" in chosen} == {2, 3}
+
+
 def test_a_condition_may_be_nested_dotted_and_about_a_searched_group() -> None:
     search = {
         "augmentation": {"grid_search": [{"rotation": 0.0}, {"rotation": 9.0, "zoom": 0.1}]},
@@ -99,6 +112,8 @@ def test_what_another_network_does_not_have_is_not_told_as_an_override_of_it() -
         ({"l1": {"choice": [0.1], "when": {"optimizer": "sgdd"}}}, "search.l1.when.optimizer: is never 'sgdd' in this study; it is 'adam'"),
         ({"optimizer": OPTIMIZER, "l1": {"choice": [0.1], "when": {"optimizer": "sdg"}}}, "did you mean 'sgd'"),
         ({"optimizer": OPTIMIZER, "l1": {"choice": [0.1], "when": {"optimizer": ["sgd", "rmsprop"]}}}, "is never 'rmsprop'"),
+        ({"dropout": {"quniform": [0, 0.9, 0.1]}, "l1": {"choice": [0.1], "when": {"dropout": 0.25}}}, "is never 0.25 in this study"),
+        ({"dropout": {"uniform": [0, 0.9]}, "l1": {"choice": [0.1], "when": {"dropout": 0.25}}}, "is never 0.25 in this study"),
         ({"epochs": {"randint": [1, 5]}, "l1": {"choice": [0.1], "when": {"epochs": 5}}}, "search.l1.when.epochs: is never 5"),
         ({"l1": {"choice": [0.1], "when": {"batch_norm": 1}}}, "is never 1 in this study; it is True"),
         ({"l1": {"choice": [0.1], "when": {"model_arguments.depth": 3}}}, "is never 3 in this study; it is not there at all"),

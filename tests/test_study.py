@@ -73,7 +73,6 @@ def recursive() -> dict[str, Any]:
         ({"search": {"epochs": {"uniform": [1, 3]}}}, "epochs"),
         ({"search": {"l3": {"choice": [1]}}}, "l3: unknown key"),
         ({"published": {"cnn": {"test": 0.6}}}, "no variant is called cnn"),
-        ({"data": "fer2012"}, "data.source: Input should be 'synthetic' or 'fer2013'"),
         ({"gpus": -1.0}, "gpus"),
         ({"seeds": None}, "seeds: how many (a whole number from 1 to 100,000), or a list of them, not None"),
         ({"seeds": 100_001}, "seeds: how many (a whole number from 1 to 100,000)"),
