@@ -162,7 +162,7 @@ class Study(Frozen):
         self._check_size(len(variants))
         conditions.check_fields(domains)
         tried = ((variant, values) for variant in variants for values in conditions.scenarios(domains))
-        conditions.check_reachable(domains, (self._resolved(variant, values, seed=0) for variant, values in tried))
+        conditions.check_reachable(domains, (self._resolved(variant, values) for variant, values in tried))
         return self
 
     def _check_size(self, variants: int) -> None:
@@ -211,19 +211,18 @@ class Study(Frozen):
         variant, since it fixes what tells them apart or since a value was drawn again, are listed once, as the first of them.
         """
         fingerprint = (data or self.load_data()).fingerprint
-        drawn = list(search.samples(self._domains, self.num_samples, self.search_seed))
-        seeds = range(self.seeds) if isinstance(self.seeds, int) else self.seeds
+        drawn = search.samples(self._domains, self.num_samples, self.search_seed)
         variants = self.all_variants()
-        trials: dict[tuple[str, str], Trial] = {}
+        samples = [(number, variant, *self._resolved(variant, values)) for number, values in enumerate(drawn) for variant in variants]
         finder = Finder(self.folders)
-        for seed in seeds:
-            for number, values in enumerate(drawn):
-                for variant in variants:
-                    config, chosen = self._resolved(variant, values, seed)
-                    attachments = finder.attach(config)
-                    key = trial_key(config, fingerprint, attachments.digests)
-                    if (variant.name, key) not in trials:
-                        trials[variant.name, key] = Trial(key, config, fingerprint, variant.name, number, chosen, attachments)
+        trials: dict[tuple[str, str], Trial] = {}
+        for seed in range(self.seeds) if isinstance(self.seeds, int) else self.seeds:
+            for number, variant, unseeded, chosen in samples:
+                config = unseeded.model_copy(update={"seed": seed})
+                attachments = finder.attach(config)
+                key = trial_key(config, fingerprint, attachments.digests)
+                if (variant.name, key) not in trials:
+                    trials[variant.name, key] = Trial(key, config, fingerprint, variant.name, number, chosen, attachments)
         return list(trials.values())
 
     @property
@@ -250,7 +249,7 @@ class Study(Frozen):
     def _base(self) -> dict[str, Any]:
         return merge(merge({}, self.base), {"device": "cuda" if self.gpus else "cpu"})
 
-    def _settings(self, variant: Variant, values: dict[str, Any], seed: int) -> dict[str, Any]:
+    def _settings(self, variant: Variant, values: dict[str, Any]) -> dict[str, Any]:
         """The base, under what the search chose, under what the variant fixes: a variant without l1 has none, whatever is searched.
 
         A variant with another network, loss or transform takes nothing that belongs to the base's, but what is searched for its own,
@@ -259,22 +258,22 @@ class Study(Frozen):
         under = {domain.field for domain in self._domains if domain.conditions}
         settings = overlay(overlay(self._base(), values), variant.overrides)
         settings = merge(settings, {field: value for field, value in values.items() if field in under})
-        return merge(merge(settings, variant.overrides), {"seed": seed})
+        return merge(settings, variant.overrides)
 
-    def _config(self, variant: Variant, seed: int = 0) -> Config:
+    def _config(self, variant: Variant) -> Config:
         """A variant's config where nothing is searched."""
         try:
-            return Config.parse(self._settings(variant, {}, seed))
+            return Config.parse(self._settings(variant, {}))
         except ConfigError as error:
             place = "ablate.remove" if variant.removed else f"variants.{variant.name}" if variant.overrides else "base"
             raise error.under(place) from None
 
-    def _resolved(self, variant: Variant, values: dict[str, Any], seed: int) -> tuple[Config, dict[str, Any]]:
+    def _resolved(self, variant: Variant, values: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
         """A variant's config in one sample, and what of the sample takes effect in it, by dotted name."""
         kept = values
         try:
-            kept = conditions.effective(self._domains, values, lambda some: Config.parse(self._settings(variant, some, seed)).flat())
-            settings = self._settings(variant, kept, seed)
+            kept = conditions.effective(self._domains, values, lambda some: Config.parse(self._settings(variant, some)).flat())
+            settings = self._settings(variant, kept)
             config = Config.parse(settings)
         except ConfigError as error:
             sample = ", ".join(f"{field} {short(value)}" for field, value in kept.items())
