@@ -177,16 +177,23 @@ class Study(Frozen):
     def load(cls, path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Study:
         """Reads a study file; ``overrides`` are ``NAME=VALUE`` settings such as ``base.epochs=3``. Raises ConfigError."""
         text, content = study_file.read(Path(path))
-        if isinstance(content.get("data"), str):  # in its long form, so that data.subset=100 reaches into it
-            content = {**content, "data": cls._named_source(content["data"])}
-        content = study_file.override(content, overrides)
-        content.setdefault("name", Path(path).stem)
         try:
-            study = cls(**content)
+            content = study_file.override(cls._in_long_form(content), overrides)
+            study = cls(**{"name": Path(path).stem, **content})
         except ConfigError as error:
             raise study_file.point(error, Path(path), text, overrides) from None
         study._folder = Path(path).absolute().parent
         return study
+
+    @classmethod
+    def _in_long_form(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """A study file's content with mappings for their short forms, so that data.subset=100 and variants.dnn.width=2 reach into them."""
+        short_forms: dict[str, Any] = {}
+        if isinstance(content.get("data"), str):
+            short_forms["data"] = cls._named_source(content["data"])
+        if isinstance(content.get("variants"), list):
+            short_forms["variants"] = cls._by_name(content["variants"])
+        return {**content, **short_forms}
 
     @property
     def folders(self) -> list[Path]:

@@ -170,16 +170,23 @@ def override(content: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]
 
 
 def _replace(content: Any, path: list[str], value: Any) -> Any:
+    """The content with a value at a path, in place of all that stood there by nested or by dotted names."""
     if not path:
         return value
     mapping = content if isinstance(content, dict) else {}
-    return {**mapping, path[0]: _replace(mapping.get(path[0]), path[1:], value)}
+    whole = ".".join(path)
+    kept = {name: inner for name, inner in mapping.items() if name == path[0] or not f"{name}.".startswith(f"{whole}.")}
+    for depth in range(len(path) - 1, 0, -1):
+        head = ".".join(path[:depth])
+        if head in kept:
+            return {**kept, head: _replace(kept[head], path[depth:], value)}
+    return {**kept, path[0]: _replace(None, path[1:], value)}
 
 
 def point(error: ConfigError, path: Path, text: str, settings: Sequence[str]) -> ConfigError:
     """The error of a study read from a file, with the line of each fault, or the setting of the command line that brought it in."""
     if not error.faults:
-        return ConfigError(f"{path}: {error}")
+        return error if str(error).startswith("--set ") else ConfigError(f"{path}: {error}")
     lines = dict(_lines(yaml.compose(text, Loader=_Loader), ""))
     told = [f"{_origin(fault, str(path), lines, settings)}: {fault}" for fault in error.faults]
     return ConfigError(told[0] if len(told) == 1 else "\n  ".join([f"{len(told)} faults:", *told]), faults=error.faults)

@@ -125,7 +125,7 @@ def test_a_file_that_is_no_study_is_told(
         (["my.yaml", "--set", "base={epohcs: 3}"], "--set base={epohcs: 3}: base.epohcs: unknown key"),
         (["my.yaml", "--set", "data.subste=3"], "--set data.subste=3: data.subste: unknown key; did you mean 'data.subset'?"),
         (["my.yaml", "--set", "base.model_arguments.depth=3"], "base: model_arguments have no effect with model 'cnn'"),
-        (["my.yaml", "--set", "base.epochs"], "--set base.epochs: write NAME=VALUE, for example --set base.epochs=3"),
+        (["my.yaml", "--set", "base.epochs"], "error: --set base.epochs: write NAME=VALUE, for example --set base.epochs=3"),
         (["my.yaml", "--set", "seeds=[1,"], "--set seeds=[1,:"),
         (["folder"], "study file 'folder': it is a folder; give a file in it, such as folder/my-study.yaml"),
         (["mine.yaml"], "no study file 'mine.yaml'"),

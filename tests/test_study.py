@@ -46,6 +46,11 @@ def test_an_override_reaches_into_the_short_form_of_the_data(tmp_path: Path) -> 
     assert Study.load(tmp_path / "x.yaml", ["data.subset=10"]).data == DataSource(source="fer2013", subset=10)
 
 
+def test_an_override_reaches_into_a_list_of_variants(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("variants:\n  - {name: a, l1: 0.1}\n  - {name: b, l1: 0.2}\n")
+    assert Study.load(tmp_path / "x.yaml", ["variants.b.l1=0.3"]).variants == {"a": {"l1": 0.1}, "b": {"l1": 0.3}}
+
+
 def recursive() -> dict[str, Any]:
     mapping: dict[str, Any] = {}
     mapping["augmentation"] = mapping

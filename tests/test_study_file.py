@@ -97,6 +97,19 @@ def test_an_override_replaces_what_was_there() -> None:
     assert base["seeds"] == 5
 
 
+@pytest.mark.parametrize(
+    ("base", "setting", "expected"),
+    [
+        ({"a": {"z": 1}, "a.b": 5}, "a.b=9", {"a": {"z": 1, "b": 9}}),
+        ({"a.b": 5, "a.c": 6}, "a.b=9", {"a.c": 6, "a": {"b": 9}}),
+        ({"a.b": 5, "a": {"c": 6}, "ab": 1}, "a={d: 7}", {"a": {"d": 7}, "ab": 1}),
+        ({"a.b": {"c": 5}}, "a.b.c=9", {"a.b": {"c": 9}}),
+    ],
+)
+def test_an_override_replaces_what_dotted_names_say(base: dict[str, object], setting: str, expected: dict[str, object]) -> None:
+    assert override(base, [setting]) == expected
+
+
 @pytest.mark.parametrize("setting", ["base.epochs", "=3", "base..epochs=3", "a=[1,", "a" + 2000 * ".a" + "=1"])
 def test_an_override_that_is_none_is_refused(setting: str) -> None:
     with pytest.raises(ConfigError, match="--set"):
