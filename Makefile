@@ -1,6 +1,6 @@
 # Short names for the commands of README and CONTRIBUTING; each works without make too.
 
-.PHONY: setup quickstart test lint ci
+.PHONY: setup quickstart test lint ci reference
 
 setup: .venv/bin/pytest
 
@@ -22,3 +22,8 @@ lint: setup
 
 ci:
 	.ci/run
+
+reference: setup
+	.venv/bin/python -m ferray.schema > search_spaces/study.schema.json
+	sed -i '/made by `make reference`/q' docs/study-file.md
+	(echo; .venv/bin/python -m ferray.schema --markdown) >> docs/study-file.md

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ferray.config import digest
-from ferray.errors import ConfigError, nearest
+from ferray.conditions import WHEN, Condition, conditions, in_order, same
+from ferray.config import digest, flatten, merge
+from ferray.errors import ConfigError, nearest, reads_as_number, short
 
 NUMERIC = {  # function of ray.tune: its arguments
     "uniform": ("lower", "upper"),
@@ -24,15 +25,51 @@ NUMERIC = {  # function of ray.tune: its arguments
     "qrandn": ("mean", "sd", "q"),
 }
 LISTS = ("choice", "grid_search")
+MEANINGS = {
+    "choice": "one of the values, each as likely as the others",
+    "grid_search": "every value, in all combinations with the other grids",
+    "uniform": "between the bounds, all values as likely",
+    "quniform": "the same, in steps of q",
+    "loguniform": "between the bounds, all orders of magnitude as likely",
+    "qloguniform": "the same, in steps of q",
+    "randint": "a whole number from lower to upper - 1, each as likely",
+    "qrandint": "a whole number from lower to upper in steps of q",
+    "lograndint": "a whole number from lower to upper - 1, all orders of magnitude as likely",
+    "qlograndint": "the same from lower to upper, in steps of q",
+    "randn": "normally distributed",
+    "qrandn": "the same, in steps of q",
+}
+"""What each of them draws."""
+
+CODE = {
+    "sample_from": "runs code, which a study file never does; `when` makes one field depend on another",
+    "eval": "runs code, which a study file never does",
+}
+"""What Ray Tune knows beside these, and why it is refused."""
 
 
 @dataclass(frozen=True)
 class Domain:
-    """The values that one config field may take: a function of ray.tune and its arguments (for lists, the values)."""
+    """The values that one config field may take: a function of ray.tune and its arguments (for lists, the values).
+
+    Where one of its conditions does not hold, the field keeps the value that it has without the search.
+    """
 
     field: str
     function: str
     arguments: tuple[Any, ...]
+    conditions: tuple[Condition, ...] = ()
+
+    def reaches(self, field: str) -> bool:
+        """Whether a draw may set the given field: it is this one, one below it, or one that holds it."""
+        return f"{self.field}.".startswith(f"{field}.") or f"{field}.".startswith(f"{self.field}.")
+
+    def giving(self, field: str, value: Any) -> list[Any]:
+        """The values of this domain, at most one, under which the given field has the given value."""
+        if self.function not in LISTS and self.field == field:
+            return [value] if _is_number(value) and self._draws(value) else []
+        found = [one for one in self.examples() if same(flatten(merge({}, {self.field: one})).get(field), value)]
+        return found[:1]
 
     def examples(self) -> list[Any]:
         """Values that are all valid if every value is: each of a list, the ends of a range."""
@@ -44,6 +81,13 @@ class Domain:
         if "randint" in self.function:
             return [lower, upper if self.function.startswith("q") else upper - 1]
         return [float(lower), float(upper)]
+
+    def _draws(self, value: float) -> bool:
+        """Whether a range may give exactly this value, which one without steps as good as never does."""
+        step = self.arguments[-1] if self.function.startswith("q") else 1 if "randint" in self.function else None
+        if step is None or not _is_multiple(value, step):
+            return False
+        return "randn" in self.function or self.examples()[0] <= value <= self.examples()[-1]
 
     def draw(self, seed: int, sample: int) -> Any:
         """The field's value in one sample: it depends on nothing but the domain, the seed and the sample's number.
@@ -67,34 +111,46 @@ def domains(search: dict[str, Any]) -> list[Domain]:
     """
     found = _domains(search, "")
     for one, other in itertools.combinations(found, 2):
-        if f"{one.field}.".startswith(f"{other.field}.") or f"{other.field}.".startswith(f"{one.field}."):
+        if one.reaches(other.field):
             both = "twice" if one.field == other.field else f"and {other.field}, one of which holds the other"
-            raise ConfigError(f"search: one domain per field, not {one.field} {both}")
+            raise ConfigError.at("search", f"one domain per field, not {one.field} {both}")
+    in_order(found)
     return found
 
 
 def _domains(search: dict[str, Any], prefix: str) -> list[Domain]:
     found: list[Domain] = []
     for name, value in search.items():
-        place = f"{prefix}{name}"
+        field = f"{prefix}{name}"
+        place = f"search.{field}"
         if not isinstance(value, dict) or not value:
-            raise ConfigError(
-                f"search.{place}: not a domain: {value!r}; write for example {{choice: [...]}} (there are: {', '.join([*LISTS, *NUMERIC])})"
-            )
-        unknown = [function for function in value if function not in LISTS and function not in NUMERIC]
-        if not unknown and len(value) == 1:
-            found.extend(_domain(place, function, arguments) for function, arguments in value.items())
-        elif any(isinstance(inner, dict) for inner in value.values()):
-            found.extend(_domains(value, f"{place}."))
+            raise ConfigError.at(place, f"not a domain: {short(value)}; write for example {{choice: [...]}} ({_all_domains()})")
+        functions = [function for function in value if function != WHEN]
+        known = [function for function in functions if function in LISTS or function in NUMERIC]
+        unknown = [function for function in functions if function not in known]
+        is_nested = any(isinstance(value[function], dict) for function in functions)
+        is_condition = WHEN in value and not _holds_mappings(value[WHEN])
+        if len(known) == 1 and not unknown:
+            domain = _domain(field, known[0], value[known[0]])
+            found.append(replace(domain, conditions=conditions(place, value[WHEN])) if WHEN in value else domain)
+        elif is_condition and (is_nested or not functions):
+            raise ConfigError.at(f"{place}.when", f"stands beside a domain, as in {{choice: [...], when: {{...}}}} ({_all_domains()})")
+        elif is_nested or (WHEN in value and not is_condition):
+            found.extend(_domains(value, f"{field}."))
         elif unknown:
-            raise ConfigError(
-                f"search.{place}: unknown domain {unknown[0]!r}{nearest(unknown[0], [*LISTS, *NUMERIC])}"
-                f" (there are: {', '.join([*LISTS, *NUMERIC])})"
-            )
+            reason = CODE.get(unknown[0], f"unknown domain {unknown[0]!r}{nearest(unknown[0], [*LISTS, *NUMERIC])} ({_all_domains()})")
+            raise ConfigError.at(place, f"{unknown[0]} {reason}" if unknown[0] in CODE else reason)
         else:
-            one, other = list(value)[:2]
-            raise ConfigError(f"search.{place}: one domain per field, not two: {one} and {other}")
+            raise ConfigError.at(place, f"one domain per field, not two: {known[0]} and {known[1]}")
     return found
+
+
+def _all_domains() -> str:
+    return f"there are: {', '.join([*LISTS, *NUMERIC])}"
+
+
+def _holds_mappings(value: Any) -> bool:
+    return isinstance(value, dict) and any(isinstance(inner, dict) for inner in value.values())
 
 
 def samples(found: list[Domain], num_samples: int, seed: int) -> Iterator[dict[str, Any]]:
@@ -111,34 +167,47 @@ def samples(found: list[Domain], num_samples: int, seed: int) -> Iterator[dict[s
             yield {domain.field: {**values, **chosen}[domain.field] for domain in found}
 
 
-def _domain(place: str, function: str, arguments: Any) -> Domain:
+def count(found: Sequence[Domain], num_samples: int) -> tuple[int, str]:
+    """How many samples there are, and how the number comes about, as in ``8 draws x 3 grid points``."""
+    points = math.prod(len(domain.arguments) for domain in found if domain.function == "grid_search")
+    draws = num_samples if any(domain.function != "grid_search" for domain in found) else 1
+    sizes = " x ".join(str(len(domain.arguments)) for domain in found if domain.function == "grid_search")
+    parts = [f"{draws:,} draws"] * (draws > 1) + [f"{sizes} grid points"] * (points > 1)
+    return draws * points, " x ".join(parts) or "1 sample"
+
+
+def _domain(field: str, function: str, arguments: Any) -> Domain:
+    place = f"search.{field}.{function}"
     if not isinstance(arguments, list) or not arguments:
-        raise ConfigError(f"search.{place}.{function}: takes a list that is not empty, not {arguments!r}")
+        raise ConfigError.at(place, f"takes a list that is not empty, not {short(arguments)}")
     if function in LISTS:
         repeated = [value for number, value in enumerate(arguments) if value in arguments[:number]]
         if function == "grid_search" and repeated:
-            raise ConfigError(f"search.{place}.{function}: each value once, but {repeated[0]!r} appears twice")
-        return Domain(place, function, tuple(arguments))
+            raise ConfigError.at(place, f"each value once, but {short(repeated[0])} appears twice")
+        return Domain(field, function, tuple(arguments))
     names = NUMERIC[function]
+    text = [value for value in arguments if isinstance(value, str) and reads_as_number(value)]
+    if text:
+        raise ConfigError.at(place, f"takes [{', '.join(names)}] as numbers, and {text[0]!r} is text: remove the quotes")
     if len(arguments) != len(names) or not all(_is_number(value) for value in arguments):
-        raise ConfigError(f"search.{place}.{function}: takes [{', '.join(names)}] as numbers, not {arguments!r}")
+        raise ConfigError.at(place, f"takes [{', '.join(names)}] as numbers, not {short(arguments)}")
     if names[0] == "lower":
         lower, upper = arguments[:2]
         if lower >= upper:
-            raise ConfigError(f"search.{place}.{function}: the lower bound {lower} must be less than the upper bound {upper}")
+            raise ConfigError.at(place, f"the lower bound {lower} must be less than the upper bound {upper}")
         if "log" in function and lower <= 0:
-            raise ConfigError(f"search.{place}.{function}: the lower bound {lower} of a logarithmic range must be greater than 0")
+            raise ConfigError.at(place, f"the lower bound {lower} of a logarithmic range must be greater than 0")
     elif arguments[1] <= 0:
-        raise ConfigError(f"search.{place}.{function}: the standard deviation {arguments[1]} must be greater than 0")
+        raise ConfigError.at(place, f"the standard deviation {arguments[1]} must be greater than 0")
     if names[-1] == "q":
         step = arguments[-1]
         if step <= 0:
-            raise ConfigError(f"search.{place}.{function}: the step q {step} must be greater than 0")
+            raise ConfigError.at(place, f"the step q {step} must be greater than 0")
         if names[0] == "lower" and not all(_is_multiple(bound, step) for bound in arguments[:2]):
-            raise ConfigError(f"search.{place}.{function}: both bounds must be multiples of the step q {step}, not {arguments[:2]!r}")
+            raise ConfigError.at(place, f"both bounds must be multiples of the step q {step}, not {arguments[:2]!r}")
     if "randint" in function and not all(isinstance(value, int) and abs(value) < 2**63 for value in arguments):
-        raise ConfigError(f"search.{place}.{function}: takes whole numbers of at most 64 bits, not {arguments!r}")
-    return Domain(place, function, tuple(arguments))
+        raise ConfigError.at(place, f"takes whole numbers of at most 64 bits, not {short(arguments)}")
+    return Domain(field, function, tuple(arguments))
 
 
 def _is_number(value: Any) -> bool:

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, PrivateAttr, ValidationError, ValidatorFunctionWrapHandler, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, field_validator, model_validator
 
-from ferray import designs, search, study_file
+from ferray import conditions, designs, search, study_file
 from ferray.attachments import Finder
 from ferray.config import Config, Frozen, NotNegative, Positive, Probability, digest, field_names, flatten, merge, overlay, trial_key
 from ferray.data_source import DataSource
-from ferray.errors import ConfigError, explain
+from ferray.designs import Ablation, Name, Variant, leave_to_the_study
+from ferray.errors import ConfigError, explain, reads_as_number, short
+from ferray.search import Domain
 from ferray.trial import Trial
 
 if TYPE_CHECKING:
     from ferray.data import Dataset
     from ferray.runner import Outcome
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=100)]
 MOST_SEEDS = 100_000
 Seeds = (
     Annotated[int, Field(ge=1, le=MOST_SEEDS)]
     | Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1, max_length=MOST_SEEDS)]
 )
-SET_BY_THE_STUDY = {"seed": "`seeds`", "device": "`gpus`"}
+MOST_TRIALS = 1_000_000
+"""So many may a study plan; what is more is a slip in a grid, and would fill the memory before anything ran."""
 
 
 class Published(Frozen):
@@ -38,15 +41,6 @@ class Published(Frozen):
     """Accuracy on the validation split, 0..1."""
     test: Probability | None = None
     """Accuracy on the test split, 0..1."""
-
-
-class Ablation(Frozen):
-    """Which factors are taken away, and how variants are formed from them."""
-
-    design: Literal["path"] = "path"
-    """path: one factor after the other, each on top of those before it."""
-    remove: Annotated[list[str | list[str]], Field(min_length=1)]
-    """Factors, or lists of factors that go together, in the order of their removal."""
 
 
 class Study(Frozen):
@@ -63,11 +57,11 @@ class Study(Frozen):
     baseline: Name = "baseline"
     """What the base config is called among the variants."""
     variants: dict[Name, dict[str, Any]] = Field(default_factory=dict)
-    """Name: overrides on the base."""
+    """Name: overrides on the base; or a list of overrides, each with its `name`."""
     ablate: Ablation | None = None
     """What is taken away from the base."""
     search: dict[str, Any] = Field(default_factory=dict)
-    """Field of the config: domain, a one-key mapping called like a function of ray.tune."""
+    """Field of the config: domain, a mapping of one key that is called like a function of ray.tune, and of its conditions (`when`)."""
     num_samples: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     """Draws of the searched fields, for each point of the grid."""
     search_seed: Annotated[int, Field(ge=0)] = 0
@@ -87,7 +81,7 @@ class Study(Frozen):
 
     def __init__(self, /, **fields: Any) -> None:
         where = f"study {fields.get('name', '')!r}"
-        _check_names(fields, where)
+        study_file.check_names(fields, where)
         try:
             super().__init__(**fields)
         except ValidationError as error:
@@ -102,6 +96,8 @@ class Study(Frozen):
     @field_validator("data", mode="before")
     @classmethod
     def _named_source(cls, data: Any) -> Any:
+        if not isinstance(data, str | dict | DataSource):
+            raise ValueError("a word such as fer2013, or a mapping such as {source: fer2013, path: ...}")
         return {"source": data} if isinstance(data, str) else data
 
     @field_validator("seeds", mode="wrap")
@@ -110,58 +106,85 @@ class Study(Frozen):
         try:
             return check(given)
         except ValidationError:  # it would tell of each of the two ways by itself
-            raise ValueError(f"how many (a whole number from 1 to {MOST_SEEDS:,}), or a list of them") from None
+            quotes = " without quotes" if isinstance(given, str) and reads_as_number(given) else ""
+            raise ValueError(f"how many (a whole number from 1 to {MOST_SEEDS:,}{quotes}), or a list of them") from None
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        if not isinstance(given, list | tuple):
+            return given
+        named: dict[str, Any] = {}
+        for number, item in enumerate(given, start=1):
+            if not isinstance(item, dict) or not isinstance(item.get("name"), str):
+                raise ConfigError.at(f"variants.{number}", f"needs a name, as in {{name: dnn, model: dnn}}; it is {short(item)}")
+            if item["name"] in named:
+                raise ConfigError.at(f"variants.{number}", f"an earlier one is called {item['name']!r} too")
+            named[item["name"]] = {name: value for name, value in item.items() if name != "name"}
+        return named
 
     @field_validator("base", "search")
     @classmethod
-    def _leave_to_the_study(cls, given: dict[str, Any]) -> dict[str, Any]:
-        for field in (name.partition(".")[0] for name in given):
-            if field in SET_BY_THE_STUDY:
-                raise ValueError(f"{field} is set by the study's {SET_BY_THE_STUDY[field]}")
+    def _leave_some_to_the_study(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        leave_to_the_study(str(info.field_name), given)
         return given
 
     @field_validator("variants")
     @classmethod
     def _leave_all_to_the_study(cls, given: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        return {name: cls._leave_to_the_study(overrides) for name, overrides in given.items()}
+        for name, overrides in given.items():
+            leave_to_the_study(f"variants.{name}", overrides)
+        return given
 
     @model_validator(mode="after")
     def _check(self) -> Study:
         """Builds every config that can be known without drawing, so that a fault shows before anything runs."""
         if not isinstance(self.seeds, int) and len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds: each seed once, not {self.seeds}")
-        self._config(designs.Variant(self.baseline), {}, seed=0)
+            raise ConfigError.at("seeds", f"each seed once, not {self.seeds}")
+        domains = self._domains
+        self._config(Variant(self.baseline))
         variants = self.all_variants()
         names = [variant.name for variant in variants]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
-            raise ValueError(f"variants: two are called {', '.join(sorted(twice))}; the base is called {self.baseline!r} (see `baseline`)")
+            told = f"two are called {', '.join(sorted(twice))}; the base is called {self.baseline!r} (see `baseline`)"
+            raise ConfigError.at("variants", told)
         alike: dict[str, str] = {}
-        domains = search.domains(self.search)
         for variant in variants:
-            first = alike.setdefault(digest(self._config(variant, {}, seed=0).model_dump()), variant.name)
+            first = alike.setdefault(digest(self._config(variant).model_dump()), variant.name)
             if first != variant.name:
-                raise ValueError(f"variants: {first!r} and {variant.name!r} have the same settings, so there is nothing to compare")
-            for domain in domains:
-                for value in domain.examples():
-                    self._config(variant, {domain.field: value}, seed=0)
+                told = f"{first!r} and {variant.name!r} have the same settings, so there is nothing to compare"
+                raise ConfigError.at("variants", told)
         unknown = sorted(set(self.published) - set(names))
         if unknown:
-            raise ValueError(f"published: no variant is called {', '.join(unknown)} (there are: {', '.join(names)})")
+            told = f"no variant is called {', '.join(unknown)} (there are: {', '.join(names)})"
+            raise ConfigError.at(f"published.{unknown[0]}", told)
+        self._check_size(len(variants))
+        conditions.check_fields(domains)
+        tried = ((variant, values) for variant in variants for values in conditions.scenarios(domains))
+        conditions.check_reachable(domains, (self._resolved(variant, values, seed=0) for variant, values in tried))
         return self
+
+    def _check_size(self, variants: int) -> None:
+        samples, how = search.count(self._domains, self.num_samples)
+        seeds = self.seeds if isinstance(self.seeds, int) else len(self.seeds)
+        if seeds * variants * samples > MOST_TRIALS:
+            product = f"{variants:,} variant{'s' * (variants > 1)} x {how} x {seeds:,} seed{'s' * (seeds > 1)}"
+            told = f"{seeds * variants * samples:,} trials ({product}) are too many to plan; at most {MOST_TRIALS:,}"
+            raise ConfigError.at("search" if samples > 1 else "seeds", told)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Study:
         """Reads a study file; ``overrides`` are ``NAME=VALUE`` settings such as ``base.epochs=3``. Raises ConfigError."""
-        _, content = study_file.read(Path(path))
-        if "data" in content:  # in its long form, so that data.subset=100 reaches into it
+        text, content = study_file.read(Path(path))
+        if isinstance(content.get("data"), str):  # in its long form, so that data.subset=100 reaches into it
             content = {**content, "data": cls._named_source(content["data"])}
         content = study_file.override(content, overrides)
         content.setdefault("name", Path(path).stem)
         try:
             study = cls(**content)
         except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from None
+            raise study_file.point(error, Path(path), text, overrides) from None
         study._folder = Path(path).absolute().parent
         return study
 
@@ -175,11 +198,11 @@ class Study(Frozen):
         """The same study with its data at another place."""
         return self.model_copy(update={"data": self.data.located(None if path is None else os.fspath(path))})
 
-    def all_variants(self) -> list[designs.Variant]:
+    def all_variants(self) -> list[Variant]:
         """The base first, then the design's variants, then the named ones."""
-        designed = designs.path(self._base(), self.ablate.remove) if self.ablate else []
-        named = [designs.Variant(name, overrides) for name, overrides in self.variants.items()]
-        return [designs.Variant(self.baseline), *designed, *named]
+        designed = designs.path(self._base(), self.ablate.remove, self.ablate.factors) if self.ablate else []
+        named = [Variant(name, overrides) for name, overrides in self.variants.items()]
+        return [Variant(self.baseline), *designed, *named]
 
     def plan(self, data: Dataset | None = None) -> list[Trial]:
         """Every trial that the study needs, variant by variant within sample within seed; loads the data for its fingerprint.
@@ -188,26 +211,25 @@ class Study(Frozen):
         variant, since it fixes what tells them apart or since a value was drawn again, are listed once, as the first of them.
         """
         fingerprint = (data or self.load_data()).fingerprint
-        drawn = list(search.samples(search.domains(self.search), self.num_samples, self.search_seed))
+        drawn = list(search.samples(self._domains, self.num_samples, self.search_seed))
         seeds = range(self.seeds) if isinstance(self.seeds, int) else self.seeds
-        variants = [(variant, flatten(variant.overrides)) for variant in self.all_variants()]
+        variants = self.all_variants()
         trials: dict[tuple[str, str], Trial] = {}
         finder = Finder(self.folders)
         for seed in seeds:
             for number, values in enumerate(drawn):
-                for variant, fixed in variants:
-                    config = self._config(variant, values, seed)
+                for variant in variants:
+                    config, chosen = self._resolved(variant, values, seed)
                     attachments = finder.attach(config)
                     key = trial_key(config, fingerprint, attachments.digests)
                     if (variant.name, key) not in trials:
-                        chosen = {name: value for name, value in flatten(values).items() if name not in fixed}
                         trials[variant.name, key] = Trial(key, config, fingerprint, variant.name, number, chosen, attachments)
         return list(trials.values())
 
     @property
     def processors(self) -> float:
         """How many processors Ray sets aside for each trial."""
-        return self.cpus or max(self._config(variant, {}, seed=0).threads for variant in self.all_variants())
+        return self.cpus or max(self._config(variant).threads for variant in self.all_variants())
 
     def load_data(self) -> Dataset:
         """The study's images. Raises DataError."""
@@ -221,14 +243,46 @@ class Study(Frozen):
 
         return run(self, storage, **options)
 
+    @cached_property
+    def _domains(self) -> list[Domain]:
+        return search.domains(self.search)
+
     def _base(self) -> dict[str, Any]:
         return merge(merge({}, self.base), {"device": "cuda" if self.gpus else "cpu"})
 
-    def _config(self, variant: designs.Variant, values: dict[str, Any], seed: int) -> Config:
-        """The base, under what the search chose, under what the variant fixes: a variant without l1 has none, whatever is searched."""
-        given = merge(overlay(overlay(self._base(), values), variant.overrides), {"seed": seed})
-        where = "base" if not variant.overrides and not values else f"variant {variant.name!r}" if not values else f"search of {values}"
-        return Config.parse(given, where=where)
+    def _settings(self, variant: Variant, values: dict[str, Any], seed: int) -> dict[str, Any]:
+        """The base, under what the search chose, under what the variant fixes: a variant without l1 has none, whatever is searched.
+
+        A variant with another network, loss or transform takes nothing that belongs to the base's, but what is searched for its own,
+        as a condition says.
+        """
+        under = {domain.field for domain in self._domains if domain.conditions}
+        settings = overlay(overlay(self._base(), values), variant.overrides)
+        settings = merge(settings, {field: value for field, value in values.items() if field in under})
+        return merge(merge(settings, variant.overrides), {"seed": seed})
+
+    def _config(self, variant: Variant, seed: int = 0) -> Config:
+        """A variant's config where nothing is searched."""
+        try:
+            return Config.parse(self._settings(variant, {}, seed))
+        except ConfigError as error:
+            place = "ablate.remove" if variant.removed else f"variants.{variant.name}" if variant.overrides else "base"
+            raise error.under(place) from None
+
+    def _resolved(self, variant: Variant, values: dict[str, Any], seed: int) -> tuple[Config, dict[str, Any]]:
+        """A variant's config in one sample, and what of the sample takes effect in it, by dotted name."""
+        kept = values
+        try:
+            kept = conditions.effective(self._domains, values, lambda some: Config.parse(self._settings(variant, some, seed)).flat())
+            settings = self._settings(variant, kept, seed)
+            config = Config.parse(settings)
+        except ConfigError as error:
+            sample = ", ".join(f"{field} {short(value)}" for field, value in kept.items())
+            hint = "; `when` limits a field to where it has one" if "has no effect" in str(error) else ""
+            raise error.under("search", f"in variant {variant.name!r} with {sample}: ", hint) from None
+        fixed, given = flatten(merge({}, variant.overrides)), flatten(settings)
+        chosen = {name: value for name, value in flatten(merge({}, kept)).items() if name not in fixed and name in given}
+        return config, {name: value for name, value in chosen.items() if given[name] == value}
 
 
 def _known_fields(given: dict[str, Any]) -> list[str]:
@@ -246,19 +300,3 @@ def _known_fields(given: dict[str, Any]) -> list[str]:
 
 def _below(place: str, names: Iterable[str]) -> list[str]:
     return [f"{place}.{name}" for name in names]
-
-
-def _check_names(fields: dict[str, Any], where: str) -> None:
-    """Refuses mappings whose names are not text, and fields nested without end, before anything walks through them."""
-    todo: list[tuple[str, int, Any]] = [("", 0, fields)]
-    while todo:
-        place, depth, value = todo.pop()
-        if depth > study_file.NESTING:
-            raise ConfigError(f"{where}: {place[:50]}...: nested more than {study_file.NESTING} deep")
-        if isinstance(value, dict):
-            for name, inner in value.items():
-                if not isinstance(name, str):
-                    raise ConfigError(f"{where}: {place or 'a field'}: names are text, not {name!r}")
-                todo.append((f"{place}.{name}" if place else name, depth + 1 + name.count("."), inner))
-        elif isinstance(value, list | tuple):
-            todo.extend((f"{place}[{number}]", depth + 1, inner) for number, inner in enumerate(value))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ferray.errors import ConfigError
+from ferray.errors import ConfigError, Fault
 
 NESTING = 50
 """So deep may mappings and lists lie in one another; no study comes near, and Python's own limit on recursion is far."""
@@ -53,7 +53,7 @@ class _Loader(yaml.SafeLoader):
 
     def _extent(self, node: yaml.Node | None) -> tuple[int, int]:
         if isinstance(node, yaml.MappingNode):
-            _check_names(node)
+            _check_keys(node)
             parts = [part for pair in node.value for part in pair]
         elif isinstance(node, yaml.SequenceNode):
             parts = node.value
@@ -63,7 +63,7 @@ class _Loader(yaml.SafeLoader):
         return 1 + sum(values for values, _ in extents), 1 + max((height for _, height in extents), default=0)
 
 
-def _check_names(node: yaml.MappingNode) -> None:
+def _check_keys(node: yaml.MappingNode) -> None:
     seen: set[str] = set()
     for key, _ in node.value:
         if key.tag == f"{CORE}merge":  # `<<: *alias` takes over the names of another mapping, and these may be given anew
@@ -135,8 +135,25 @@ def read(path: Path) -> tuple[str, dict[str, Any]]:
         raise ConfigError(f"{path}: cannot be read: {reason}") from None
     content = _parse(text, str(path))
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: a study file is a mapping of names to values, such as `name: my-study`")
+        told = "it is empty" if content is None else f"it holds a {'list' if isinstance(content, list) else 'single value'}"
+        raise ConfigError(f"{path}: a study file is a mapping of names to values, such as `seeds: 5`, and {told}")
     return text, content
+
+
+def check_names(fields: dict[str, Any], where: str) -> None:
+    """Refuses mappings whose names are not text, and fields nested without end, before anything walks through them."""
+    todo: list[tuple[str, int, Any]] = [("", 0, fields)]
+    while todo:
+        place, depth, value = todo.pop()
+        if depth > NESTING:
+            raise ConfigError(f"{where}: {place[:50]}...: nested more than {NESTING} deep")
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                if not isinstance(name, str):
+                    raise ConfigError(f"{where}: {place or 'a field'}: names are text, not {name!r}")
+                todo.append((f"{place}.{name}" if place else name, depth + 1 + name.count("."), inner))
+        elif isinstance(value, list | tuple):
+            todo.extend((f"{place}[{number}]", depth + 1, inner) for number, inner in enumerate(value))
 
 
 def override(content: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
@@ -159,10 +176,56 @@ def _replace(content: Any, path: list[str], value: Any) -> Any:
     return {**mapping, path[0]: _replace(mapping.get(path[0]), path[1:], value)}
 
 
+def point(error: ConfigError, path: Path, text: str, settings: Sequence[str]) -> ConfigError:
+    """The error of a study read from a file, with the line of each fault, or the setting of the command line that brought it in."""
+    if not error.faults:
+        return ConfigError(f"{path}: {error}")
+    lines = dict(_lines(yaml.compose(text, Loader=_Loader), ""))
+    told = [f"{_origin(fault, str(path), lines, settings)}: {fault}" for fault in error.faults]
+    return ConfigError(told[0] if len(told) == 1 else "\n  ".join([f"{len(told)} faults:", *told]), faults=error.faults)
+
+
+def _origin(fault: Fault, path: str, lines: dict[str, int], settings: Sequence[str]) -> str:
+    for setting in reversed(settings):
+        name = setting.partition("=")[0].strip()
+        if f"{fault.place}.".startswith(f"{name}."):
+            return f"--set {setting}"
+    place = fault.place
+    while place and place not in lines:
+        place = place.rpartition(".")[0]
+    return f"{path}, line {lines[place]}" if place else path
+
+
+def _lines(node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, int]]:
+    """The line of each name in a file, by its dotted place; a list's items are named by their number, or by the name that they have."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.tag == f"{CORE}merge":
+                continue
+            yield f"{prefix}{key.value}", key.start_mark.line + 1
+            yield from _lines(value, f"{prefix}{key.value}.")
+    elif isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value, start=1):
+            pairs = item.value if isinstance(item, yaml.MappingNode) else []
+            names = [str(value.value) for key, value in pairs if key.value == "name"]
+            for name in [str(number), *names]:
+                yield f"{prefix}{name}", item.start_mark.line + 1
+                yield from _lines(item, f"{prefix}{name}.")
+
+
 def _parse(text: str, where: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
-        raise ConfigError(f"{where}:{line} {getattr(error, 'problem', None) or error}") from None
+        raise ConfigError(f"{where}:{line} {_plain(getattr(error, 'problem', None) or str(error))}") from None
+
+
+def _plain(problem: str) -> str:
+    """What PyYAML says, in the user's words where those are others."""
+    if r"'\t'" in problem:
+        return "a tab; YAML is indented with spaces"
+    if "could not determine a constructor" in problem:
+        return f"the tag {problem.rsplit(maxsplit=1)[-1]}: a study file is data, and has no tags"
+    return problem

@@ -62,6 +62,8 @@ def find(study: str) -> Path:
         named = folder / f"{study}.yaml"
         if named.is_file():
             return named
+    if given.is_dir():
+        raise ConfigError(f"study file {study!r}: it is a folder; give a file in it, such as {given / 'my-study.yaml'}")
     known = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
     raise ConfigError(f"no study file {study!r}{nearest(study, known)}; give a path, or one of: {', '.join(known)}")
 

@@ -29,20 +29,20 @@ def test_bf16_is_chosen_only_where_the_processor_has_it(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"epochs": -1}, "epochs: Input should be greater than or equal to 1, not -1"),
-        ({"l1": "1e-4"}, "l1: Input should be a valid number, not '1e-4'"),
+        ({"epochs": -1}, "epochs: must be at least 1, not -1"),
+        ({"l1": "1e-4"}, "l1: must be a number, and '1e-4' is text: remove the quotes"),
         ({"epochs": 1.5}, "epochs"),
         ({"epochs": True}, "epochs"),
-        ({"learning_rate": 0}, "learning_rate: Input should be greater than 0"),
+        ({"learning_rate": 0}, "learning_rate: must be greater than 0"),
         ({"learning_rate": float("nan")}, "learning_rate"),
         ({"dropuot": 0.5}, "dropuot: unknown key; did you mean 'dropout'"),
         ({"augmentation": {"rotaton": 3}}, "augmentation.rotaton: unknown key; did you mean 'augmentation.rotation'"),
-        ({"augmentation": {"horizontal_flip": 1.5}}, "augmentation.horizontal_flip: Input should be less than or equal to 1"),
+        ({"augmentation": {"horizontal_flip": 1.5}}, "augmentation.horizontal_flip: must be at most 1"),
         ({"model": "cnm"}, "model: no network is called so; did you mean 'cnn'? Write cnn, dnn, torchvision:NAME"),
         ({"weight_decay": 0.1}, "weight_decay has no effect with optimizer 'adam'"),
         ({"momentum": 0.5}, "momentum has no effect with optimizer 'adam'; leave it out, or use optimizer 'sgd'"),
         ({"momentum": 0.5, "optimizer": "adamw"}, "momentum has no effect with optimizer 'adamw'"),
-        ({"l1.": 0.1}, "l1: Input should be a valid number"),
+        ({"l1.": 0.1}, "l1: must be a number"),
     ],
 )
 def test_a_fault_is_told_with_its_place_and_what_is_allowed(given: dict[str, object], message: str) -> None:

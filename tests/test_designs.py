@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from ferray.config import Augmentation, Config, merge
+from ferray.config import Augmentation, Config, merge, overlay
 from ferray.designs import FACTORS, path
 from ferray.errors import ConfigError
 
@@ -64,3 +66,34 @@ def test_a_factor_of_which_something_is_left_can_be_taken_away() -> None:
 def test_a_step_of_no_factors_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"a step names a factor or a list of them, not \[\]"):
         path(BASE, ["l1", []])
+
+
+NETWORK = {"model": "torchvision:resnet18", "model_arguments": {"attention": True, "depth": 3}, "l1": 0.1}
+OWN = {"attention": {"model_arguments.attention": False}, "network": {"model": "cnn"}}
+
+
+def test_factors_of_the_users_own_stand_beside_those_of_ferray() -> None:
+    first, second = path(NETWORK, ["attention", "l1"], OWN)
+    assert (first.name, second.name) == ("no-attention", "no-attention-l1")
+    config = Config.parse(overlay(NETWORK, second.overrides))
+    assert (config.model_arguments, config.l1) == ({"attention": False, "depth": 3}, 0.0)
+    (network,) = path(NETWORK, ["network"], OWN)
+    assert Config.parse(overlay(NETWORK, network.overrides)).model_arguments == {}
+
+
+@pytest.mark.parametrize(
+    ("remove", "own", "message"),
+    [
+        (["attenton"], OWN, "unknown factor 'attenton'; did you mean 'attention'"),
+        (["attention", "attention"], OWN, "the base without attention has no attention to take away"),
+        (["l1"], {"l1": {"l2": 0.0}}, "ablate.factors.l1: ferray has a factor of this name"),
+        (["l1"], {"x": {"epohcs": 3}}, "ablate.factors.x.epohcs: unknown key; did you mean 'epochs'"),
+        (["l1"], {"x": {"epochs": 0}}, "ablate.factors.x.epochs: must be at least 1, not 0"),
+        (["x"], {"x": {}}, "the base has no x to take away"),
+        (["batch_norm"], {}, "batch_norm cannot be taken away from the base: batch_norm has no effect with model 'torchvision:resnet18'"),
+    ],
+)
+def test_a_factor_of_the_users_own_that_is_none_is_refused(remove: list[str], own: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        path(NETWORK, remove, own)
+    assert message in str(raised.value)

@@ -20,11 +20,14 @@ ALLOWED = {
     "attachments": {"code", "config", "errors"},
     "data_source": {"config"},
     "designs": {"config", "errors"},
-    "search": {"config", "errors", "ray"},  # ray.tune draws the samples, inside a function
+    "conditions": {"config", "errors"},
+    "search": {"conditions", "config", "errors", "ray"},  # ray.tune draws the samples, inside a function
     "study_file": {"errors"},
     "trial": {"attachments", "config"},
     # data and runner inside functions
-    "study": {"attachments", "config", "data", "data_source", "designs", "errors", "runner", "search", "study_file", "trial"},
+    "study": {"attachments", "conditions", "config", "data", "data_source", "designs", "errors", "runner", "search", "study_file", "trial"},
+    "schema": {"command", "config", "designs", "reference", "search", "study"},
+    "reference": {"config", "designs", "schema", "search"},
     "seeds": set(),
     "atomic": set(),
     "command": {"errors"},

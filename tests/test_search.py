@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ferray.errors import ConfigError
-from ferray.search import domains, samples
+from ferray.search import CODE, LISTS, NUMERIC, count, domains, samples
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,9 @@ from ferray.search import domains, samples
     [
         ({"l1": 3}, "search.l1: not a domain: 3"),
         ({"l1": {}}, "search.l1: not a domain"),
-        ({"l1": {"eval": "1+1"}}, "search.l1: unknown domain 'eval'"),
+        ({"l1": {"eval": "1+1"}}, "search.l1: eval runs code"),
+        ({"l1": {"sample_from": "lambda spec: 1"}}, "search.l1: sample_from runs code.*`when` makes one field depend"),
+        ({"l1": {"uniform": [0, "1e-4"]}}, "search.l1.uniform: takes .* as numbers, and '1e-4' is text: remove the quotes"),
         ({"l1": {"loguniformm": [1, 2]}}, "did you mean 'loguniform'"),
         ({"l1": {"choice": []}}, "a list that is not empty"),
         ({"l1": {"uniform": [1]}}, r"takes \[lower, upper\]"),
@@ -100,3 +102,31 @@ def test_grid_points_are_compared_at_the_same_draws() -> None:
     drawn = list(samples(domains({"l1": {"uniform": [0, 1]}, "model": {"grid_search": ["cnn", "dnn"]}}), 2, seed=0))
     assert [sample["model"] for sample in drawn] == ["cnn", "dnn", "cnn", "dnn"]
     assert drawn[0]["l1"] == drawn[1]["l1"] != drawn[2]["l1"] == drawn[3]["l1"]
+
+
+def test_every_domain_function_of_ray_tune_is_offered_or_refused_with_a_reason() -> None:
+    from ray import tune
+    from ray.tune.search import sample
+
+    theirs = {name for name in tune.__all__ if getattr(tune, name).__module__ == sample.__name__} | {"grid_search"}
+    assert {"uniform", "choice", "sample_from"} < theirs
+    assert theirs == {*LISTS, *NUMERIC} | (set(CODE) - {"eval"})
+
+
+@pytest.mark.parametrize(
+    ("search", "num_samples", "expected"),
+    [
+        ({}, 5, (1, "1 sample")),
+        ({"l1": {"uniform": [0, 1]}}, 8, (8, "8 draws")),
+        (
+            {"l1": {"uniform": [0, 1]}, "l2": {"grid_search": [1, 2, 3]}, "epochs": {"grid_search": [1, 2]}},
+            8,
+            (48, "8 draws x 3 x 2 grid points"),
+        ),
+        ({"l2": {"grid_search": [1, 2, 3]}}, 8, (3, "3 grid points")),
+    ],
+)
+def test_the_number_of_samples_is_known_before_they_are_built(search: dict[str, Any], num_samples: int, expected: tuple[int, str]) -> None:
+    found = domains(search)
+    assert count(found, num_samples) == expected
+    assert len(list(samples(found, num_samples, seed=0))) == expected[0]
