@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ferray.ledger import DEFAULT_STORAGE, Ledger
+from ferray.ledger.writer import LedgerWriter
 from ferray.trainable import epoch_line, run_trial
-from ferray.writer import LedgerWriter
 
 if TYPE_CHECKING:
     from ferray.data import Dataset

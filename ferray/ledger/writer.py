@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from ferray import atomic
 from ferray.errors import LedgerError
-from ferray.ledger import FORMAT, Ledger, file_digest
+from ferray.ledger.reading import FORMAT, Ledger, file_digest
 
 DIGEST_BYTES = 32
 """SHA-256 of a checkpoint stands before it in its file: a changed bit would load, and go on with other numbers."""

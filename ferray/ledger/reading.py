@@ -13,7 +13,7 @@
     damaged/                          records that were set aside
     tune/                             Ray Tune's own folders, with TensorBoard's files
 
-Reading never raises over one bad record: it is reported as damaged and the others are read. Writing is in ferray.writer.
+Reading never raises over one bad record: it is reported as damaged and the others are read. Writing is in ferray.ledger.writer.
 """
 
 from __future__ import annotations
