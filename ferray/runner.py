@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,22 +51,25 @@ def run(
     address: str | None = None,
     local: bool = False,
     retry_failed: bool = False,
+    only: Collection[str] | None = None,
     text: str | None = None,
     say: Callable[[str], None] = print,
 ) -> Outcome:
     """Runs every trial of the study that the ledger does not hold, and keeps the study for the report.
 
     ``address`` names a Ray cluster (the environment variable RAY_ADDRESS serves too); without one Ray starts on this machine.
-    ``local`` needs no Ray: the same trials in this process, in order. ``retry_failed`` runs failed trials again. ``text`` is the
-    study file, for the report. ``say`` takes each line of progress. Raises FerrayError for what the user can mend.
+    ``local`` needs no Ray: the same trials in this process, in order. ``retry_failed`` runs failed trials again. ``only`` holds the
+    keys of the trials to run, where not all of a study that was run before are meant. ``text`` is the study file, for the report.
+    ``say`` takes each line of progress. Raises FerrayError for what the user can mend.
     """
     storage = Ledger(storage or DEFAULT_STORAGE).path.absolute()
     data = study.load_data()
     plan = study.plan(data)
     writer = LedgerWriter(storage, retry_failed=retry_failed)
     ledger = Ledger(storage)
-    _save(writer, study, plan, data, text)
-    trials = {trial.key: trial for trial in plan}
+    if only is None:
+        _save(writer, study, plan, data, text)
+    trials = {trial.key: trial for trial in plan if only is None or trial.key in only}
     for trial in trials.values():
         if ledger.status(trial.key, verify=True) == "damaged":
             place = writer.set_aside(trial.key)
@@ -119,6 +122,8 @@ def _save(writer: LedgerWriter, study: Study, plan: list[Trial], data: Dataset, 
             "test_images": data.test.images,
         },
     )
+    for code in {code.digest: code for trial in plan for code in trial.attachments.code.values()}.values():
+        writer.save_code(code.digest, {"reference": code.reference, "module": code.module, "name": code.name}, code.files)
     first: dict[str, dict[str, Any]] = {}
     for trial in plan:
         first.setdefault(trial.variant, trial.config.model_dump())
@@ -131,6 +136,7 @@ def _save(writer: LedgerWriter, study: Study, plan: list[Trial], data: Dataset, 
             "settings": study.model_dump(mode="json"),
             "data": description,
             "command": _command(),
+            "folders": [str(folder) for folder in study.folders],
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "baseline": study.baseline,
             "variants": {
