@@ -55,13 +55,13 @@ def _network(name: str) -> str:
     if name in OWN_NETWORKS or re.fullmatch(REFERENCE, name):
         return name
     near = nearest(name, [*OWN_NETWORKS, "torchvision:resnet18"])
-    raise ValueError(f"no network is called so{near}; write {', '.join(OWN_NETWORKS)}, torchvision:NAME, {IMPORT_FORM}")
+    raise ValueError(f"no network is called so{near or '.'} Write {', '.join(OWN_NETWORKS)}, torchvision:NAME, {IMPORT_FORM}")
 
 
 def _loss(name: str) -> str:
     if name == "cross_entropy" or re.fullmatch(REFERENCE, name):
         return name
-    raise ValueError(f"no loss is called so{nearest(name, ['cross_entropy'])}; write cross_entropy, {IMPORT_FORM}")
+    raise ValueError(f"no loss is called so{nearest(name, ['cross_entropy']) or '.'} Write cross_entropy, {IMPORT_FORM}")
 
 
 def _reference(name: str) -> str:
@@ -245,8 +245,9 @@ def overlay(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
 
 
 def field_names() -> list[str]:
-    """Every dotted name that a config has."""
-    return list(Config().flat())
+    """Every dotted name that a config has; mappings of arguments, below which any name may stand, by their own."""
+    config = Config()
+    return [*config.flat(), *(name for name, value in config.model_dump().items() if value == {})]
 
 
 def digest(value: Any) -> str:

@@ -135,8 +135,9 @@ def _run(study: Study, todo: list[Trial], data: Dataset, actor: Any, folder: Pat
     points = [{"key": trial.key, "variant": trial.variant, "seed": trial.config.seed, **trial.overrides} for trial in todo]
     progress = Progress(trials, say)
     resources = {"cpu": study.processors, "gpu": study.gpus}
+    given = {"trials": trials, "data": _in_memory(data), "actor": actor, "keep_weights": study.keep_weights}
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(tune_trial, trials=trials, data=_in_memory(data), actor=actor), resources),
+        tune.with_resources(tune.with_parameters(tune_trial, **given), resources),
         param_space={"trial": tune.grid_search(points)},
         tune_config=tune.TuneConfig(
             reuse_actors=True,

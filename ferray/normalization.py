@@ -21,6 +21,11 @@ class InputNormalization:
             mean, deviation = pixel_statistics(training_images)
             self.mean, self.deviation = mean.to(device), deviation.to(device)
 
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """What it learned from the training set: ``mean`` and ``deviation``, each [c, 1, 1], or nothing."""
+        return {"mean": self.mean, "deviation": self.deviation} if self.kind == "standardize" else {}
+
     def __call__(self, images: Tensor) -> Tensor:
         """Float images [n, c, h, w] with pixels in 0..255 to inputs of the same shape."""
         if self.kind == "none":

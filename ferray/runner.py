@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,8 @@ def run(
     interrupted = False
     if todo:
         try:
-            with _in_this_process(data, writer, say) if local else _on_ray(study, data, ledger, address, retry_failed, say) as execute:
+            here = _in_this_process(study, data, writer, say) if local else _on_ray(study, data, ledger, address, retry_failed, say)
+            with here as execute:
                 interrupted = _until_done(todo, ledger, execute, say)
         except KeyboardInterrupt:
             interrupted = True
@@ -196,11 +198,16 @@ def _on_ray(
 
 
 @contextmanager
-def _in_this_process(data: Dataset, writer: LedgerWriter, say: Callable[[str], None]) -> Iterator[Executor]:
+def _in_this_process(study: Study, data: Dataset, writer: LedgerWriter, say: Callable[[str], None]) -> Iterator[Executor]:
     def execute(trials: list[Trial]) -> bool:
         for number, trial in enumerate(trials, start=1):
-            status = run_trial(trial, data, writer, lambda row, trial=trial: say(epoch_line(trial, row)))  # type: ignore[misc]
+            report = partial(_say_epoch, say, trial)
+            status = run_trial(trial, data, writer, report, keep_weights=study.keep_weights)
             say(f"[{number}/{len(trials)}] {trial.label}: {status}")
         return False
 
     yield execute
+
+
+def _say_epoch(say: Callable[[str], None], trial: Trial, row: dict[str, Any]) -> None:
+    say(epoch_line(trial, row))

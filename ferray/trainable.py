@@ -35,7 +35,12 @@ class Writer(Protocol):
         """Adds an epoch."""
 
     def finish(
-        self, key: str, attempt: int, summary: Mapping[str, Any], predictions: Mapping[str, NDArray[np.float32]] | None = None
+        self,
+        key: str,
+        attempt: int,
+        summary: Mapping[str, Any],
+        predictions: Mapping[str, NDArray[np.float32]] | None = None,
+        weights: bytes | None = None,
     ) -> None:
         """Closes the trial."""
 
@@ -63,10 +68,15 @@ class ActorWriter:
         self._call("append", key, attempt, row, checkpoint)
 
     def finish(
-        self, key: str, attempt: int, summary: Mapping[str, Any], predictions: Mapping[str, NDArray[np.float32]] | None = None
+        self,
+        key: str,
+        attempt: int,
+        summary: Mapping[str, Any],
+        predictions: Mapping[str, NDArray[np.float32]] | None = None,
+        weights: bytes | None = None,
     ) -> None:
         """Closes the trial; returns once its record is on disk."""
-        self._call("finish", key, attempt, summary, predictions)
+        self._call("finish", key, attempt, summary, predictions, weights)
 
     def release(self, key: str, attempt: int) -> None:
         """Leaves the trial as it is."""
@@ -83,11 +93,11 @@ class ActorWriter:
             raise LedgerError(f"the ledger's writer has died: {error}") from None
 
 
-def run_trial(trial: Trial, data: Dataset, writer: Writer, report: Callable[[dict[str, Any]], None]) -> str:
+def run_trial(trial: Trial, data: Dataset, writer: Writer, report: Callable[[dict[str, Any]], None], *, keep_weights: bool = False) -> str:
     """Trains one trial into the ledger, from where it was left; returns its status, or ``busy`` where another driver runs it.
 
-    ``report`` is called with each epoch's row. What the training raises is recorded as a failure; what the ledger or ``report``
-    raises is not, since it says nothing about the trial.
+    ``report`` is called with each epoch's row. ``keep_weights`` hands those of the selected epoch to the ledger. What the training
+    raises is recorded as a failure; what the ledger or ``report`` raises is not, since it says nothing about the trial.
     """
     begun = writer.begin(trial.key, trial.identity)
     if begun.outcome != "run":
@@ -95,10 +105,10 @@ def run_trial(trial: Trial, data: Dataset, writer: Writer, report: Callable[[dic
     try:
         machine = {**environment.describe(), **_settings(trial.config)}  # before training: the code may be edited meanwhile
         try:
-            epoch = _train(trial, data, writer, begun, report)
+            epoch = _train(trial, data, writer, begun, report, keep_weights=keep_weights)
         except TrainingError as failure:
             summary: dict[str, Any] = {"status": "failed", "selected_epoch": None, "parameters": None, "error": _told(failure)}
-            predictions = None
+            predictions, weights = None, None
         else:
             summary = {
                 "status": "diverged" if epoch.diverged else "finished",
@@ -106,19 +116,21 @@ def run_trial(trial: Trial, data: Dataset, writer: Writer, report: Callable[[dic
                 "parameters": epoch.parameters,
                 "error": None,
             }
-            predictions = _predictions(epoch)
-        writer.finish(trial.key, begun.attempt, {**summary, "environment": machine}, predictions)
+            predictions, weights = _predictions(epoch), _weights(epoch)
+        writer.finish(trial.key, begun.attempt, {**summary, "environment": machine}, predictions, weights)
         return str(summary["status"])
     finally:
         writer.release(trial.key, begun.attempt)
 
 
-def _train(trial: Trial, data: Dataset, writer: Writer, begun: Begun, report: Callable[[dict[str, Any]], None]) -> Epoch:
+def _train(
+    trial: Trial, data: Dataset, writer: Writer, begun: Begun, report: Callable[[dict[str, Any]], None], *, keep_weights: bool
+) -> Epoch:
     from ferray.training import dump_state
 
     saved = time.monotonic()
     cost = 0.0
-    for epoch in _epochs(trial.config, data, begun.checkpoint):
+    for epoch in _epochs(trial, data, begun.checkpoint, keep_weights=keep_weights):
         is_last = epoch.diverged or epoch.row["epoch"] == trial.config.epochs
         checkpoint = None
         began = time.monotonic()
@@ -132,11 +144,12 @@ def _train(trial: Trial, data: Dataset, writer: Writer, begun: Begun, report: Ca
     return epoch
 
 
-def _epochs(config: Config, data: Dataset, checkpoint: bytes | None) -> Iterator[Epoch]:
+def _epochs(trial: Trial, data: Dataset, checkpoint: bytes | None, *, keep_weights: bool) -> Iterator[Epoch]:
     from ferray.training import fit, load_state
 
     try:
-        yield from fit(config, data, resume=None if checkpoint is None else load_state(checkpoint))
+        state = None if checkpoint is None else load_state(checkpoint)
+        yield from fit(trial.config, data, state, attachments=trial.attachments, keep_weights=keep_weights)
     except Exception as fault:
         raise TrainingError from fault
 
@@ -149,6 +162,15 @@ def _told(failure: TrainingError) -> dict[str, str]:
 def _predictions(epoch: Epoch) -> dict[str, NDArray[np.float32]]:
     selected = {f"{split}_selected": values for split, values in epoch.selected_probabilities.items()}
     return {**selected, **{f"{split}_last": values for split, values in epoch.probabilities.items()}}
+
+
+def _weights(epoch: Epoch) -> bytes | None:
+    """The selected epoch's weights as the content of a safetensors file, where they were kept."""
+    if not epoch.selected_weights:
+        return None
+    from safetensors.torch import save
+
+    return save({name: value.contiguous() for name, value in epoch.selected_weights.items()})
 
 
 def _settings(config: Config) -> dict[str, Any]:
@@ -171,7 +193,7 @@ def epoch_line(trial: Trial, row: Mapping[str, Any]) -> str:
     )
 
 
-def tune_trial(parameters: dict[str, Any], trials: dict[str, Trial], data: Dataset, actor: Any) -> None:
+def tune_trial(parameters: dict[str, Any], trials: dict[str, Trial], data: Dataset, actor: Any, *, keep_weights: bool = False) -> None:
     """A trial as a function for ray.tune: ``parameters["trial"]["key"]`` says which of ``trials`` it is."""
     from ray import tune
 
@@ -183,6 +205,6 @@ def tune_trial(parameters: dict[str, Any], trials: dict[str, Trial], data: Datas
         reported = True
         tune.report({**row, "status": "running"})
 
-    status = run_trial(trial, data, ActorWriter(actor), report)
+    status = run_trial(trial, data, ActorWriter(actor), report, keep_weights=keep_weights)
     if not reported or status != "finished":
         tune.report({"status": status})  # Tune wants a last word of every trial

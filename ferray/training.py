@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ferray.attachments import Attachments, Finder
 from ferray.augmentation import augment, draw
 from ferray.config import Config
 from ferray.errors import ResourceError
@@ -35,7 +37,7 @@ State = dict[str, Any]
 """All that a training goes on from: plain dictionaries, lists, numbers, strings and tensors on the processor."""
 
 Probabilities = dict[str, NDArray[np.float32]]
-"""Class probabilities [n, classes] of the splits "validation" and "test"."""
+"""Class probabilities [n, classes] of the splits "validation" and, where it has images, "test"."""
 
 EVALUATION_BATCH = 256
 """Images per forward pass of an evaluation."""
@@ -53,12 +55,18 @@ class Epoch:
     them. ``learning_rate`` is that of the epoch's last step, ``seconds`` covers training and evaluation, ``images_per_second``
     training alone. ``selected_epoch`` is the epoch of highest validation accuracy so far, the first among equals; it is 0, with no
     probabilities, where none was finite. A diverged epoch is a training's last, and its figures and probabilities may not be finite.
+    A test split without images has no figures and no probabilities, one without labels has probabilities and no figures.
+
+    ``selected_weights`` holds, where ``fit`` was asked to keep them, copies of the network's parameters and running statistics at the
+    selected epoch, on the processor, with the input normalization's tensors, where it has any, as ``input.mean`` and
+    ``input.deviation``. They are empty where no epoch was finite, or where training went on from a state that had not kept them.
     """
 
     row: dict[str, float | int]
     probabilities: Probabilities
     selected_epoch: int
     selected_probabilities: Probabilities
+    selected_weights: dict[str, Tensor] = field(repr=False)
     diverged: bool
     parameters: int
     _training: _Training = field(repr=False, compare=False)
@@ -81,19 +89,25 @@ class Epoch:
             )
 
 
-def fit(config: Config, data: Dataset, resume: State | None = None) -> Iterator[Epoch]:
+def fit(
+    config: Config, data: Dataset, resume: State | None = None, *, attachments: Attachments | None = None, keep_weights: bool = False
+) -> Iterator[Epoch]:
     """Trains the config's network on the data, epoch by epoch; to stop early is not to ask for the next epoch.
 
     ``resume`` is the state() of an earlier epoch of the same config and data: the epochs after it follow, with the same numbers as if
     nothing had happened in between. Divergence (a loss or a weight that is not finite) ends the training with a diverged epoch.
-    The test split is evaluated and used for nothing. Raises ResourceError where the config's device is missing.
+    The test split is evaluated and used for nothing. ``attachments`` are the code and the weights that the config names; without them
+    they are looked for in the current folder. ``keep_weights`` keeps the selected epoch's. Raises ResourceError where the config's
+    device is missing, and ConfigError where what the config names is not there.
     """
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ResourceError("config.device: 'cuda' is asked for, and torch finds no CUDA GPU here; use a machine with one, or device 'cpu'")
-    return _epochs(config, data, resume)
+    if attachments is None:
+        attachments = Finder([Path.cwd()]).attach(config)
+    return _epochs(config, data, resume, attachments, keep_weights=keep_weights)
 
 
-def _epochs(config: Config, data: Dataset, resume: State | None) -> Iterator[Epoch]:
+def _epochs(config: Config, data: Dataset, resume: State | None, attachments: Attachments, *, keep_weights: bool) -> Iterator[Epoch]:
     training: _Training | None = None
     epoch = resume["epoch"] if resume else 0
     while epoch < config.epochs:
@@ -101,7 +115,7 @@ def _epochs(config: Config, data: Dataset, resume: State | None) -> Iterator[Epo
         # At each epoch, since another training of the same process may have its turn in between.
         _set_process_state(config)
         if training is None:
-            training = _Training(config, data, resume)
+            training = _Training(config, data, resume, attachments, keep_weights=keep_weights)
         result = training.run_epoch()
         yield result
         if result.diverged:
@@ -124,14 +138,16 @@ def load_state(content: bytes) -> State:
 class _Training:
     """The model, its optimization, the data on the device, and the best epoch so far."""
 
-    def __init__(self, config: Config, data: Dataset, resume: State | None) -> None:
+    def __init__(self, config: Config, data: Dataset, resume: State | None, attachments: Attachments, *, keep_weights: bool) -> None:
         self.config = config
+        self.keep_weights = keep_weights
         self.device = torch.device(config.device)
         self.classes = len(data.classes)
         host_images = {name: _tensor(split.images) for name, split in data.splits.items()}
         self.normalize = InputNormalization(config.input_normalization, host_images["train"], self.device)
         self.images = {name: images.to(self.device) for name, images in host_images.items()}
         self.labels = {name: _tensor(split.labels).to(self.device) for name, split in data.splits.items()}
+        self.labelled = {name for name, split in data.splits.items() if split.labelled}
         self.model = build(config, data.image_shape, self.classes).to(self.device)
         self.parameters = parameter_count(self.model)
         self.optimization = Optimization(self.model, config, math.ceil(len(self.labels["train"]) / config.batch_size))
@@ -139,6 +155,7 @@ class _Training:
         self.selected_epoch = 0
         self.selected_accuracy = -1.0
         self.selected_probabilities: Probabilities = {}
+        self.selected_weights: dict[str, Tensor] = {}
         if resume is not None:
             self._load(resume)
 
@@ -151,8 +168,9 @@ class _Training:
             trained = time.perf_counter()
             probabilities = {}
             for split in ("validation", "test"):
-                split_figures, probabilities[split] = self._evaluate(split)
-                figures |= split_figures
+                if len(self.labels[split]):
+                    split_figures, probabilities[split] = self._evaluate(split)
+                    figures |= split_figures
             penalty = self.optimization.penalty().item()
         finite = math.isfinite(figures["train_loss"]) and math.isfinite(figures["validation_loss"]) and self._has_finite_weights()
         if finite:
@@ -160,6 +178,7 @@ class _Training:
             if figures["validation_accuracy"] > self.selected_accuracy:
                 self.selected_epoch, self.selected_accuracy = self.epoch, figures["validation_accuracy"]
                 self.selected_probabilities = probabilities
+                self.selected_weights = self._weights() if self.keep_weights else {}
         row: dict[str, float | int] = {
             "epoch": self.epoch,
             **figures,
@@ -168,11 +187,14 @@ class _Training:
             "seconds": time.perf_counter() - start,
             "images_per_second": len(self.labels["train"]) / (trained - start),
         }
-        return Epoch(row, probabilities, self.selected_epoch, self.selected_probabilities, not finite, self.parameters, self)
+        selected = (self.selected_epoch, self.selected_probabilities, self.selected_weights)
+        return Epoch(row, probabilities, *selected, not finite, self.parameters, self)
 
     def state(self) -> State:
         """A copy of everything that the next epoch depends on."""
+        kept = {"selected_weights": _copied(self.selected_weights)} if self.keep_weights else {}
         return {
+            **kept,
             "epoch": self.epoch,
             "model": _copied(dict(self.model.state_dict())),
             "optimization": _copied(self.optimization.state()),
@@ -188,6 +210,13 @@ class _Training:
         self.selected_epoch = state["selected_epoch"]
         self.selected_accuracy = state["selected_accuracy"]
         self.selected_probabilities = {name: values.numpy().copy() for name, values in state["selected_probabilities"].items()}
+        if self.keep_weights:
+            self.selected_weights = _copied(state.get("selected_weights", {}))
+
+    def _weights(self) -> dict[str, Tensor]:
+        """Copies of all that turns pixels into logits."""
+        tensors = {**self.model.state_dict(), **{f"input.{name}": value for name, value in self.normalize.tensors.items()}}
+        return {name: _copied(value) for name, value in tensors.items()}
 
     def _train(self) -> tuple[dict[str, float], float]:
         """One pass over the training images; the running figures, and the learning rate of the last step."""
@@ -225,12 +254,14 @@ class _Training:
 
     @torch.inference_mode()
     def _evaluate(self, split: str) -> tuple[dict[str, float], NDArray[np.float32]]:
-        """Loss, accuracy and macro-F1 of a split, and its class probabilities."""
+        """Loss, accuracy and macro-F1 of a split, where it has labels, and its class probabilities."""
         labels = self.labels[split]
         self.model.eval()
         logits = torch.cat([self._logits(images.float()) for images in torch.split(self.images[split], EVALUATION_BATCH)])
-        loss = F.cross_entropy(logits, labels).item()
         probabilities: NDArray[np.float32] = logits.softmax(dim=1).cpu().numpy()
+        if split not in self.labelled:
+            return {}, probabilities
+        loss = F.cross_entropy(logits, labels).item()
         return self._figures(split, loss, labels, logits.argmax(dim=1)), probabilities
 
     def _logits(self, pixels: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ def test_bf16_is_chosen_only_where_the_processor_has_it(monkeypatch: pytest.Monk
         ({"dropuot": 0.5}, "dropuot: unknown key; did you mean 'dropout'"),
         ({"augmentation": {"rotaton": 3}}, "augmentation.rotaton: unknown key; did you mean 'augmentation.rotation'"),
         ({"augmentation": {"horizontal_flip": 1.5}}, "augmentation.horizontal_flip: Input should be less than or equal to 1"),
-        ({"model": "cnm"}, "model: Input should be 'cnn' or 'dnn', not 'cnm'"),
+        ({"model": "cnm"}, "model: no network is called so; did you mean 'cnn'? Write cnn, dnn, torchvision:NAME"),
         ({"weight_decay": 0.1}, "weight_decay has no effect with optimizer 'adam'"),
         ({"momentum": 0.5}, "momentum has no effect with optimizer 'adam'; leave it out, or use optimizer 'sgd'"),
         ({"momentum": 0.5, "optimizer": "adamw"}, "momentum has no effect with optimizer 'adamw'"),
@@ -63,14 +63,30 @@ def test_every_field_is_part_of_the_key() -> None:
         "model": "dnn", "width": 0.5, "dropout": 0.1, "batch_norm": False, "input_normalization": "none", "l1": 0.1, "l2": 0.1,
         "label_smoothing": 0.1, "epochs": 7, "batch_size": 7, "optimizer": "sgd", "learning_rate": 0.5, "momentum": 0.5,
         "weight_decay": 0.1, "schedule": "cosine", "precision": "fp32" if base.precision == "bf16" else "bf16", "device": "cuda",
-        "threads": 2, "seed": 7, **{f"augmentation.{name}": 0.25 for name in Augmentation.model_fields},
+        "threads": 2, "seed": 7, "pretrained": "a.pt", "soft_labels": True, "transform": "./a.py:A", "transform_arguments": {"a": 1},
+        "loss": "./a.py:A", "loss_arguments": {"a": 1}, "model_arguments": {"a": 1},
+        **{f"augmentation.{name}": 0.25 for name in Augmentation.model_fields},
+    }  # fmt: skip
+    without_own_fields = dict.fromkeys(("width", "dropout", "batch_norm"))
+    needed = {
+        "weight_decay": {"optimizer": "sgd"}, "momentum": {"optimizer": "sgd"}, "transform_arguments": {"transform": "./b.py:B"},
+        "loss_arguments": {"loss": "./b.py:B"}, "model_arguments": {"model": "./b.py:B", **without_own_fields},
     }  # fmt: skip
     assert set(others) == set(field_names())
     keys = {trial_key(base, "data"), trial_key(base, "other data")}
     for name, value in others.items():
-        extra = {"optimizer": "sgd"} if name in ("weight_decay", "momentum") else {}
-        keys.add(trial_key(Config.parse(merge(base.model_dump(), {name: value, **extra})), "data"))
+        without = merge(base.model_dump(), needed.get(name, {}))
+        key = trial_key(Config.parse(merge(without, {name: value})), "data")
+        assert key != trial_key(Config.parse(without), "data")
+        keys.add(key)
     assert len(keys) == 2 + len(others)
+
+
+def test_the_content_of_what_a_config_names_is_part_of_the_key() -> None:
+    config = Config(pretrained="a.pt", transform="./a.py:A")
+    contents = [None, {"pretrained": "1"}, {"pretrained": "2"}, {"transform": "1"}, {"pretrained": "1", "transform": "1"}]
+    assert len({trial_key(config, "data", files) for files in contents}) == len(contents)
+    assert trial_key(config, "data", {}) == trial_key(config, "data")
 
 
 def test_equal_numbers_have_equal_keys_however_they_are_written() -> None:

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from studies import numbers, tiny
 
 from ferray import trainable, training
 from ferray.data import load
 from ferray.data_source import DataSource
 from ferray.errors import LedgerError
-from ferray.ledger import Ledger
+from ferray.ledger import Ledger, file_digest
 from ferray.ledger.writer import LedgerWriter
 from ferray.trainable import run_trial
 
@@ -56,6 +58,28 @@ def test_a_finished_trial_leaves_a_complete_record(tmp_path: Path) -> None:
     for epoch, row in [("selected", best), ("last", rows[-1])]:
         accuracy = (predictions[f"test_{epoch}"].argmax(axis=1) == DATA.test.labels).mean()
         assert accuracy == pytest.approx(row["test_accuracy"])
+
+
+def test_weights_are_kept_with_their_digest_where_they_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainable, "CHECKPOINT_SHARE", 1e9)
+    ledger = Ledger(tmp_path)
+    with pytest.raises(Interruption):
+        run_trial(TRIAL, DATA, LedgerWriter(tmp_path), interrupt_after(3), keep_weights=True)
+    run_trial(TRIAL, DATA, LedgerWriter(tmp_path), ignore, keep_weights=True)
+    record = ledger.record(TRIAL.key)
+    assert record is not None
+    kept = {epoch.row["epoch"]: epoch.weights() for epoch in training.fit(TRIAL.config, DATA)}[record["selected_epoch"]]
+    read = load_file(ledger.weights_file(TRIAL.key))
+    assert read.keys() == kept.keys()
+    assert all(torch.equal(read[name], kept[name]) for name in kept)
+    assert record["digests"]["weights.safetensors"] == file_digest(ledger.weights_file(TRIAL.key))
+    ledger.weights_file(TRIAL.key).unlink()
+    assert ledger.status(TRIAL.key, verify=True) == "damaged"
+
+
+def test_weights_are_left_out_where_they_are_not_asked_for(tmp_path: Path) -> None:
+    run_trial(TRIAL, DATA, LedgerWriter(tmp_path), ignore)
+    assert not Ledger(tmp_path).weights_file(TRIAL.key).exists()
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 4])

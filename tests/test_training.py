@@ -4,6 +4,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import torch
 from toy_data import toy_data
 
 from ferray.config import Config
+from ferray.data import Dataset, Split
+from ferray.data.dataset import UNKNOWN
 from ferray.errors import ResourceError
 from ferray.training import Epoch, dump_state, fit, load_state
 
@@ -309,3 +312,51 @@ def test_a_gpu_repeats_and_resumes_bit_by_bit_and_agrees_with_a_processor(precis
     assert _outcomes(config, state) == expected[1:]
     on_processor = next(fit(config.model_copy(update={"device": "cpu"}), DATA)).row
     assert first.row["train_loss"] == pytest.approx(on_processor["train_loss"], rel=0.2)
+
+
+def _with_test(split: Split) -> Dataset:
+    return replace(DATA, test=split)
+
+
+def test_without_a_test_split_nothing_is_said_of_it() -> None:
+    whole = [epoch.row for epoch in fit(_config(), DATA)]
+    absent = _with_test(DATA.test.take(np.empty(0, dtype=np.int64)))
+    for epoch, row in zip(fit(_config(), absent), whole, strict=True):
+        assert list(epoch.row) == [name for name in row if not name.startswith("test_")]
+        assert all(epoch.row[name] == row[name] for name in epoch.row if name not in TIMES)
+        assert set(epoch.probabilities) == set(epoch.selected_probabilities) == {"validation"}
+
+
+def test_a_test_split_without_labels_has_probabilities_and_no_figures() -> None:
+    whole = list(fit(_config(), DATA))
+    unlabelled = _with_test(Split(DATA.test.images, np.full(len(DATA.test), UNKNOWN, dtype=np.int64)))
+    for epoch, expected in zip(fit(_config(), unlabelled), whole, strict=True):
+        assert list(epoch.row) == [name for name in expected.row if not name.startswith("test_")]
+        assert np.array_equal(epoch.probabilities["test"], expected.probabilities["test"])
+
+
+def test_the_selected_epochs_weights_are_kept_where_they_are_asked_for() -> None:
+    config = _config(epochs=5, input_normalization="standardize")
+    kept, expected = {}, []
+    for epoch in fit(config, DATA, keep_weights=True):
+        kept[epoch.row["epoch"]] = epoch.weights()
+        expected.append(epoch.selected_epoch)
+        weights = dict(epoch.selected_weights)
+        assert torch.equal(weights.pop("input.mean").round(), torch.tensor([[[DATA.train.images.mean()]]]).float().round())
+        assert weights.pop("input.deviation").shape == (1, 1, 1)
+        assert weights.keys() == kept[epoch.selected_epoch].keys()
+        assert all(torch.equal(value, kept[epoch.selected_epoch][name]) for name, value in weights.items())
+    assert len(set(expected)) > 1, "the test needs more than one selected epoch"
+    assert all(not epoch.selected_weights and "selected_weights" not in epoch.state() for epoch in fit(config, DATA))
+
+
+def test_the_selected_weights_survive_a_resume() -> None:
+    config = _config(epochs=5)
+    whole = list(fit(config, DATA, keep_weights=True))
+    for done in range(1, 5):
+        epochs = itertools.islice(fit(config, DATA, keep_weights=True), done)
+        state = load_state(dump_state([epoch.state() for epoch in epochs][-1]))
+        last = list(fit(config, DATA, state, keep_weights=True))[-1]
+        assert last.selected_weights.keys() == whole[-1].selected_weights.keys()
+        assert all(torch.equal(value, whole[-1].selected_weights[name]) for name, value in last.selected_weights.items())
+    assert [_outcome(epoch) for epoch in whole] == _outcomes(config), "keeping them changes no number"

@@ -4,6 +4,7 @@
     trials/<key>/trial.json           what the trial is: config, data fingerprint, engine version
     trials/<key>/epochs.jsonl         one row per epoch
     trials/<key>/predictions.npz      class probabilities of every validation and test image, at the selected and the last epoch
+    trials/<key>/weights.safetensors  the network at the selected epoch, where the study keeps weights
     trials/<key>/record.json          how it ended, written last; a trial without it is unfinished
     trials/<key>/checkpoint.pt        where an unfinished trial goes on
     trials/<key>/lock                 held by the driver whose trial is writing
@@ -78,6 +79,9 @@ class Ledger:
 
     def predictions_file(self, key: str) -> Path:
         return self.trial_folder(key) / "predictions.npz"
+
+    def weights_file(self, key: str) -> Path:
+        return self.trial_folder(key) / "weights.safetensors"
 
     def record_file(self, key: str) -> Path:
         return self.trial_folder(key) / "record.json"

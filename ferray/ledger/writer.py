@@ -113,17 +113,26 @@ class LedgerWriter:
                 atomic.write(self._ledger.checkpoint_file(key), hashlib.sha256(checkpoint).digest() + checkpoint)
 
     def finish(
-        self, key: str, attempt: int, summary: Mapping[str, Any], predictions: Mapping[str, NDArray[np.float32]] | None = None
+        self,
+        key: str,
+        attempt: int,
+        summary: Mapping[str, Any],
+        predictions: Mapping[str, NDArray[np.float32]] | None = None,
+        weights: bytes | None = None,
     ) -> None:
-        """Closes a trial for good: predictions first, the record last.
+        """Closes a trial for good: predictions and weights first, the record last.
 
-        ``summary`` holds status, selected_epoch, parameters, environment and error; the writer adds the rest.
+        ``summary`` holds status, selected_epoch, parameters, environment and error; the writer adds the rest. ``weights`` is the
+        content of a safetensors file.
         """
         started = self._check(key, attempt).started
         with _storage_errors(self._ledger.trial_folder(key)):
             if predictions:
                 _write_arrays(self._ledger.predictions_file(key), predictions)
-            places = (self._ledger.identity_file(key), self._ledger.epochs_file(key), self._ledger.predictions_file(key))
+            if weights is not None:
+                atomic.write(self._ledger.weights_file(key), weights)
+            ledger = self._ledger
+            places = (ledger.identity_file(key), ledger.epochs_file(key), ledger.predictions_file(key), ledger.weights_file(key))
             files = [file for file in places if file.exists()]
             rows = self._ledger.epochs(key)
             record = {
