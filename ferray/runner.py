@@ -15,6 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
+from ferray.data.dataset import thumbnails
 from ferray.ledger import DEFAULT_STORAGE, Ledger
 from ferray.ledger.writer import LedgerWriter
 from ferray.trainable import epoch_line, run_trial
@@ -115,15 +118,13 @@ def _what_is_to_do(study: Study, trials: dict[str, Trial], todo: list[Trial], le
 
 def _save(writer: LedgerWriter, study: Study, plan: list[Trial], data: Dataset, text: str | None) -> None:
     description = data.summary()
-    writer.save_data(
-        description,
-        {
-            "validation_labels": data.validation.labels,
-            "validation_images": data.validation.images,
-            "test_labels": data.test.labels,
-            "test_images": data.test.images,
-        },
-    )
+    arrays: dict[str, NDArray[Any]] = {}
+    for name in ("validation", "test"):
+        split = data.splits[name]
+        arrays |= {f"{name}_labels": split.labels, f"{name}_images": thumbnails(split.images)}
+        if split.votes is not None:
+            arrays[f"{name}_votes"] = split.votes
+    writer.save_data(description, arrays)
     for code in {code.digest: code for trial in plan for code in trial.attachments.code.values()}.values():
         writer.save_code(code.digest, {"reference": code.reference, "module": code.module, "name": code.name}, code.files)
     first: dict[str, dict[str, Any]] = {}

@@ -18,7 +18,7 @@ ALLOWED = {
     "config": {"errors"},
     "code": {"config", "errors"},
     "attachments": {"code", "config", "errors"},
-    "data_source": {"config"},
+    "data_source": {"config", "errors"},
     "designs": {"config", "errors"},
     "search": {"config", "errors", "ray"},  # ray.tune draws the samples, inside a function
     "study_file": {"errors"},
@@ -28,7 +28,7 @@ ALLOWED = {
     "seeds": set(),
     "atomic": set(),
     "command": {"errors"},
-    "data": {"command", "config", "data", "data_source", "errors"},
+    "data": {"code", "command", "config", "data", "data_source", "errors", "seeds"},
     "ledger": {"atomic", "errors", "ledger"},
     "ledger.catalog": {"config", "errors", "ledger", "study_file"},
     "ledger.details": {"config", "errors", "ledger"},
@@ -59,6 +59,10 @@ ALLOWED = {
     "runner": {"data", "experiment", "errors", "ledger", "study", "trainable"},  # experiment inside a function
     "tune": {"analysis", "command", "errors", "ledger", "runner", "study", "study_file"},
     "analysis": {"analysis", "atomic", "config", "errors", "ledger"},
+    "trained_model": {"attachments", "code", "config", "errors", "models", "normalization", "torch"},  # torch inside functions
+    "onnx_file": {"errors", "trained_model", "torch"},
+    "export": {"atomic", "command", "errors", "ledger", "onnx_file", "trained_model"},
+    "predict": {"command", "data", "errors", "trained_model"},
     "report": {"analysis", "command", "errors", "ledger", "study", "study_file"},
 }
 
