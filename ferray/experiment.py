@@ -20,9 +20,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from ferray import environment
 from ferray.errors import LedgerError, ResourceError
 from ferray.ledger import Ledger
+from ferray.ledger.writer import LedgerWriter
 from ferray.progress import Progress
 from ferray.trainable import tune_trial
-from ferray.writer import LedgerWriter
 
 if TYPE_CHECKING:
     from ferray.data import Dataset, Split

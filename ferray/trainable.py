@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
     from ferray.config import Config
     from ferray.data import Dataset
+    from ferray.ledger.writer import Begun
     from ferray.training import Epoch
     from ferray.trial import Trial
-    from ferray.writer import Begun
 
 CHECKPOINT_SHARE = 0.05
 """Of a trial's time, at most this much goes into checkpoints; slow epochs therefore each leave one."""
 
 
 class Writer(Protocol):
-    """What a trial asks of the ledger; see ferray.writer.LedgerWriter."""
+    """What a trial asks of the ledger; see ferray.ledger.writer.LedgerWriter."""
 
     def begin(self, key: str, identity: Mapping[str, Any]) -> Begun:
         """Asks for the right to write."""
