@@ -11,6 +11,7 @@ import typer
 
 from ferray import command
 from ferray.config import OWN_NETWORKS, REFERENCE, Config
+from ferray.data_source import WORDS
 from ferray.designs import FACTORS, SET_BY_THE_STUDY
 from ferray.search import LISTS, MEANINGS, NUMERIC
 from ferray.study import Study
@@ -22,6 +23,9 @@ ARGUMENTS = [name for name in Config.model_fields if name.endswith("_arguments")
 
 FREE: Schema = {"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/$defs/free"}}
 """A mapping of any names to domains, or to mappings of the same kind."""
+
+LOADER = r".:[^\W\d]\w*(?:\.[^\W\d]\w*)*$"
+"""How a loader of the user's own is named: what stands before the colon is left to the study."""
 
 INTEGERS = [function for function in NUMERIC if "randint" in function]
 
@@ -43,7 +47,10 @@ def study_schema() -> Schema:
     fields = _fields(config)
     set_here = {name: field for name, field in fields.items() if name not in SET_BY_THE_STUDY}
     properties = own["properties"]
-    properties["data"] = {**_told(properties["data"]), "anyOf": [{"$ref": "#/$defs/DataSource"}, {"type": "string"}]}
+    source = {"anyOf": [{"enum": list(WORDS)}, {"type": "string", "pattern": LOADER}]}
+    own["$defs"]["DataSource"]["properties"]["source"] |= source
+    del own["$defs"]["DataSource"]["properties"]["source"]["type"]
+    properties["data"] = {**_told(properties["data"]), "anyOf": [{"$ref": "#/$defs/DataSource"}, *source["anyOf"]]}
     properties["base"] = {**_told(properties["base"]), **settings}
     properties["variants"] = {
         **_told(properties["variants"]),

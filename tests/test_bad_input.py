@@ -104,6 +104,7 @@ def test_a_fault_of_a_study_file_is_told_with_its_line(
         (b"name: x\x00\n", "my.yaml:"),
         (b"data: [fer2013]\n", "my.yaml, line 1: data: a word such as fer2013, or a mapping such as {source: fer2013,"),
         (b"data: {subste: 5}\n", "my.yaml, line 1: data.subste: unknown key; did you mean 'data.subset'?"),
+        (b"data: fer2012\n", "my.yaml, line 1: data.source: no such source; did you mean 'fer2013'?"),
         (b"data: {subset: 0}\n", "my.yaml, line 1: data.subset: must be at least 1, not 0"),
     ],
 )  # fmt: skip

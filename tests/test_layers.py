@@ -26,7 +26,7 @@ ALLOWED = {
     "trial": {"attachments", "config"},
     # data and runner inside functions
     "study": {"attachments", "conditions", "config", "data", "data_source", "designs", "errors", "runner", "search", "study_file", "trial"},
-    "schema": {"command", "config", "designs", "reference", "search", "study"},
+    "schema": {"command", "config", "data_source", "designs", "reference", "search", "study"},
     "reference": {"config", "designs", "schema", "search"},
     "seeds": set(),
     "atomic": set(),

@@ -35,6 +35,20 @@ def test_the_reference_study_has_its_variants_and_seeds() -> None:
     assert configs["dnn"].augmentation == configs["cnn"].augmentation
 
 
+def test_the_study_of_regularization_takes_each_means_away_by_itself_and_costs_what_it_says() -> None:
+    file = ROOT / "search_spaces" / "regularization.yaml"
+    study = Study.load(file)
+    plan = study.plan(DATA)
+    assert len(plan) == 216
+    assert [variant.name for variant in study.all_variants()][1:] == ["no-l1", "no-l2", "no-dropout", "no-augmentation", "no-normalization"]
+    without = {trial.variant: trial for trial in plan}
+    assert (without["no-l1"].config.l1, without["no-l2"].config.l2, without["no-dropout"].config.dropout) == (0.0, 0.0, 0.0)
+    assert set(without["no-l1"].overrides) == {"l2", "dropout"}
+    first_look = Study.load(file, ["data.subset=4000", "base.epochs=4", "num_samples=2", "seeds=2"])
+    assert len(first_look.plan(DATA)) == 24
+    assert "216 trainings of 20 epochs" in file.read_text()
+
+
 def test_the_file_and_python_say_the_same(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text("seeds: 3\nbase: {l1: 1e-4, epochs: 5}\ndata: synthetic\n")
     said = Study(name="tiny", seeds=3, base={"l1": 1e-4, "epochs": 4}, data="synthetic")
