@@ -224,9 +224,9 @@ def _parse(text: str, where: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
-        raise ConfigError(f"{where}:{line} {_plain(getattr(error, 'problem', None) or str(error))}") from None
+        mark = getattr(error, "problem_mark", None) if not where.startswith("--set") else None
+        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{where}{line}: {_plain(getattr(error, 'problem', None) or str(error))}") from None
 
 
 def _plain(problem: str) -> str:
@@ -235,4 +235,4 @@ def _plain(problem: str) -> str:
         return "a tab; YAML is indented with spaces"
     if "could not determine a constructor" in problem:
         return f"the tag {problem.rsplit(maxsplit=1)[-1]}: a study file is data, and has no tags"
-    return problem
+    return problem.partition("\n")[0].replace("'<stream end>'", "the end")

@@ -65,7 +65,7 @@ def find(study: str) -> Path:
     if given.is_dir():
         raise ConfigError(f"study file {study!r}: it is a folder; give a file in it, such as {given / 'my-study.yaml'}")
     known = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
-    raise ConfigError(f"no study file {study!r}{nearest(study, known)}; give a path, or one of: {', '.join(known)}")
+    raise ConfigError(f"no study file {study!r}{nearest(study, known) or '.'} Give a path, or one of: {', '.join(known)}")
 
 
 def _say(line: str) -> None:
