@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ferray.check import check
 from ferray.ledger import DEFAULT_STORAGE, Ledger
 from ferray.trainable import epoch_line, run_trial
 from ferray.writer import LedgerWriter
@@ -75,6 +76,7 @@ def run(
                 say(f"the record of {trial.label} is damaged; it was set aside as {place} and will run again")
     todo = _missing(ledger, trials.values(), retry_failed=retry_failed)
     say(_what_is_to_do(study, trials, todo, ledger))
+    check(todo, data, say)
     interrupted = False
     if todo:
         try:

@@ -69,9 +69,10 @@ ALLOWED = {
         "torch",
     },
     "trainable": {"config", "data", "environment", "errors", "state", "training", "trial", "writer", "ray", "torch"},
+    "check": {"code", "config", "data", "errors", "training", "trial", "torch"},  # training and torch inside functions
     "progress": {"trainable", "trial", "ray"},
     "experiment": {"data", "environment", "errors", "ledger", "progress", "study", "trainable", "writer", "ray"},
-    "runner": {"data", "experiment", "errors", "ledger", "study", "trainable", "writer"},  # experiment inside a function
+    "runner": {"check", "data", "experiment", "errors", "ledger", "study", "trainable", "writer"},  # experiment inside a function
     "tune": {"analysis", "command", "errors", "ledger", "runner", "study", "study_file"},
     "analysis": {"analysis", "atomic", "config", "errors", "ledger"},
     "report": {"analysis", "command", "errors", "ledger", "study", "study_file"},
