@@ -15,7 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from ferray.check import check
+from ferray.data.dataset import thumbnails
 from ferray.ledger import DEFAULT_STORAGE, Ledger
 from ferray.trainable import epoch_line, run_trial
 from ferray.writer import LedgerWriter
@@ -114,15 +117,13 @@ def _what_is_to_do(study: Study, trials: dict[str, Trial], todo: list[Trial], le
 
 def _save(writer: LedgerWriter, study: Study, plan: list[Trial], data: Dataset, text: str | None) -> None:
     description = data.summary()
-    writer.save_data(
-        description,
-        {
-            "validation_labels": data.validation.labels,
-            "validation_images": data.validation.images,
-            "test_labels": data.test.labels,
-            "test_images": data.test.images,
-        },
-    )
+    arrays: dict[str, NDArray[Any]] = {}
+    for name in ("validation", "test"):
+        split = data.splits[name]
+        arrays |= {f"{name}_labels": split.labels, f"{name}_images": thumbnails(split.images)}
+        if split.votes is not None:
+            arrays[f"{name}_votes"] = split.votes
+    writer.save_data(description, arrays)
     first: dict[str, dict[str, Any]] = {}
     for trial in plan:
         first.setdefault(trial.variant, trial.config.model_dump())

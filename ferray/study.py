@@ -213,7 +213,7 @@ class Study(Frozen):
         """The study's images. Raises DataError."""
         from ferray.data import load
 
-        return load(self.data)
+        return load(self.data, folders=self.folders)
 
     def run(self, storage: str | os.PathLike[str] | None = None, **options: Any) -> Outcome:
         """Runs what the ledger does not have yet; see ferray.runner.run for the options."""

@@ -19,7 +19,7 @@ ALLOWED = {
     "private_modules": set(),
     "code": {"config", "errors", "private_modules"},
     "attachments": {"code", "config", "errors"},
-    "data_source": {"config"},
+    "data_source": {"config", "errors"},
     "designs": {"config", "errors"},
     "search": {"config", "errors", "ray"},  # ray.tune draws the samples, inside a function
     "study_file": {"errors"},
@@ -29,7 +29,7 @@ ALLOWED = {
     "seeds": set(),
     "atomic": set(),
     "command": {"errors"},
-    "data": {"command", "config", "data", "data_source", "errors"},
+    "data": {"code", "command", "config", "data", "data_source", "errors", "seeds"},
     "ledger": {"errors"},
     "writer": {"atomic", "errors", "ledger"},
     "environment": set(),
