@@ -14,7 +14,6 @@ from matplotlib.ticker import MaxNLocator
 from ferray.analysis.results import Results
 from ferray.analysis.selection import speaking_trials
 from ferray.analysis.style import BLUE, GREY, ORANGE, new_figure, note_synthetic, shortened
-from ferray.analysis.wording import split_label
 
 CURVE_SPLITS = ("train", "validation")
 RISE = 0.05
@@ -83,8 +82,7 @@ def curves_info(results: Results) -> CurvesInfo:
     selected = at[["variant", "seed", "epoch", "validation_accuracy", "validation_loss"]].assign(accuracy=100 * at["validation_accuracy"])
     finished = epochs[epochs["status"] == "finished"]
     processes = tuple(_process(name, finished[finished["variant"] == name]) for name in present if name in set(finished["variant"]))
-    name = str(results.data["name"])
-    labels = {"train": "training", "validation": split_label(name, "validation")}
+    labels = {"train": "training", "validation": results.split_labels["validation"]}
     return CurvesInfo(present, seeds, lines, means, selected, processes, _cut(lines), labels, results.synthetic)
 
 

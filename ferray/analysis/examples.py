@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ferray.analysis.confusion import PairsInfo
 from ferray.analysis.results import Results
 from ferray.analysis.selection import finished_of, speaking_trials
-from ferray.analysis.style import GREY, PALE, new_figure, note_synthetic
+from ferray.analysis.style import GREY, PALE, new_figure, note_synthetic, shortened
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,12 @@ class ExamplesInfo:
     synthetic: bool
 
 
-def examples_info(results: Results, pairs: PairsInfo, *, split: str = "test", rows: int = 4, columns: int = 6) -> ExamplesInfo | None:
+def examples_info(results: Results, pairs: PairsInfo, *, rows: int = 4, columns: int = 6) -> ExamplesInfo | None:
     """Images of the first ``rows`` pairs, at most ``columns`` each, by the mean probability of the wrong class; None without images.
 
     An image belongs to a pair when the mean probability over the seeds is highest for the pair's wrong class.
     """
+    split = pairs.split
     labels, images = results.labels(split), results.images(split)
     if labels is None or images is None:
         return None
@@ -83,7 +84,7 @@ def draw_examples(info: ExamplesInfo) -> Figure:
             axes.set_xlabel(f"{example.probability:.2f} ({example.true_probability:.2f})", fontsize=7, color=GREY, labelpad=2)
         first = row[0]
         line[0].set_ylabel(
-            f"{first.true}\n\N{RIGHTWARDS ARROW} {first.predicted}", rotation=0, ha="right", va="center", fontsize=8, labelpad=6
+            f"{shortened(first.true, 14)}\n\N{RIGHTWARDS ARROW} {shortened(first.predicted, 14)}", rotation=0, ha="right", va="center", fontsize=8, labelpad=6
         )
     note_synthetic(figure, info.synthetic)
     return figure

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from ferray.analysis.statistics import Estimate
+from ferray.config import flatten
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -16,6 +18,20 @@ def split_label(data_name: str, split: str) -> str:
     if data_name == "FER2013":
         return {"validation": "public test", "test": "private test"}.get(split, split)
     return split
+
+
+def network_label(config: Mapping[str, Any]) -> str:
+    """What a network is called in print, with the settings that tell it from others of its name: ``resnet18 (torchvision), stem=small``."""
+    model = str(config.get("model", ""))
+    place, colon, name = model.rpartition(":")
+    told = [f"{name} ({place.rpartition('/')[2]})" if colon else model.upper()]
+    width = config.get("width")
+    if width is not None and width != 1.0:
+        told.append(f"width {setting(width)}")
+    told += [f"{name}={setting(value)}" for name, value in flatten(config.get("model_arguments") or {}).items()]
+    if config.get("pretrained"):
+        told.append("pretrained")
+    return ", ".join(told)
 
 
 def factor_label(name: str) -> str:
@@ -101,4 +117,4 @@ def setting(value: object) -> str:
     """A config value, with as many digits as a reader wants to see."""
     if isinstance(value, float):
         return f"{value:.3g}"
-    return "" if value is None else str(value)
+    return "none" if value is None else str(value)
