@@ -15,7 +15,7 @@ from ferray.analysis.fonts import lettered
 from ferray.analysis.results import Results
 from ferray.analysis.selection import best_variant, finished_of, speaking_trials
 from ferray.analysis.statistics import Estimate, wilson
-from ferray.analysis.style import BLUE, broken, new_figure, note_synthetic, shortened
+from ferray.analysis.style import BLUE, broken, new_figure, note_synthetic
 
 ANNOTATED = 12
 """Classes up to which a matrix stands twice, as counts and as percent, with a number in each cell."""
@@ -169,7 +169,7 @@ def _draw_matrix(axes: Axes, info: ConfusionInfo, values: NDArray[np.float64], t
     texts = np.array([[form.format(value) if np.isfinite(value) else "-" for value in row] for row in values])
     if len(info.classes) > ANNOTATED:
         texts[np.nan_to_num(values, nan=1) < 0.5] = ""  # zeros would only be noise
-    names = [shortened(name, 16) for name in info.classes]
+    names = [lettered(name, 18) for name in info.classes]
     sns.heatmap(
         np.nan_to_num(info.shares),  # both matrices are shaded by row share, so that a rare class is not pale throughout
         ax=axes, cmap="Blues", vmin=0, vmax=100, cbar=False, square=True, xticklabels=names, yticklabels=names,
@@ -185,9 +185,7 @@ def _draw_matrix(axes: Axes, info: ConfusionInfo, values: NDArray[np.float64], t
 
 def draw_pairs(info: PairsInfo) -> Figure:
     """One line per pair: the share with its interval over images, and a small dot per seed."""
-    names = [
-        broken(f"{lettered(pair.true)} \N{RIGHTWARDS ARROW} {lettered(pair.predicted)} (n={pair.share.n})", 40) for pair in info.pairs
-    ]
+    names = [broken(f"{lettered(pair.true)} \N{RIGHTWARDS ARROW} {lettered(pair.predicted)} (n={pair.share.n})", 40) for pair in info.pairs]
     lines = sum(0.25 + 0.13 * name.count("\n") for name in names)
     figure = new_figure(0.75 + max(0.25, lines), width=5.2)
     axes = figure.subplots()

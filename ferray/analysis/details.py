@@ -41,6 +41,11 @@ class PlanRow:
     sample: int
     statuses: tuple[str, ...]
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many seeds have each state."""
+        return dict(Counter(status for status in self.statuses if status))
+
 
 def lost_trials(results: Results) -> list[Lost]:
     """Failed, diverged and damaged trials, in the order of the plan; those that merely have not run yet are only counted."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +16,8 @@ from matplotlib.ft2font import FT2Font
 BASE = "DejaVu Sans"
 """Comes with matplotlib, so that figures look alike everywhere; Latin, Greek, Cyrillic, Arabic and many signs are in it."""
 LONGEST = 64
-"""Characters of a name in a figure; tables have it whole."""
+"""Characters of a name in a figure, unless told; tables have it whole."""
+LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT MARK}"
 
 
 def families(texts: Iterable[str]) -> tuple[str, ...]:
@@ -30,14 +33,17 @@ def families(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(chosen)
 
 
-def lettered(name: str) -> str:
+def lettered(name: str, longest: int = LONGEST) -> str:
     """A name as the fonts in use can print it: a letter that none of them has as ``U+6124``, a very long name with its middle left out.
 
-    Marks that only join or vary letters are dropped where no font has them, and line ends become spaces.
+    Marks that only join or vary letters are dropped where no font has them, and line ends become spaces. What is written from right to
+    left is kept from turning around what stands beside it.
     """
     name = "".join(" " if unicodedata.category(letter) == "Cc" else letter for letter in name)
-    if len(name) > LONGEST:
-        name = f"{name[: 2 * LONGEST // 3]}\N{HORIZONTAL ELLIPSIS}{name[-LONGEST // 3 :]}"
+    if len(name) > longest:
+        name = f"{name[: 2 * longest // 3]}\N{HORIZONTAL ELLIPSIS}{name[-longest // 3 :]}"
+    if any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in name):
+        name = f"{LEFT_TO_RIGHT}{name}{LEFT_TO_RIGHT}"
     lacking = unprintable([name], mpl.rcParams["font.family"])
     if not lacking:
         return name
@@ -48,10 +54,23 @@ def lettered(name: str) -> str:
 def unprintable(texts: Iterable[str], fonts: Iterable[str]) -> set[str]:
     """The letters of the texts that none of the fonts has."""
     lacking = _letters(texts)
-    for family in fonts:
-        if lacking:
-            lacking = lacking - _charmap(findfont(FontProperties(family=family)))
+    with quiet():
+        for family in fonts:
+            if lacking:
+                lacking = lacking - _charmap(findfont(FontProperties(family=family)))
     return lacking
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Leaves out what matplotlib logs about weights that a font of another script lacks."""
+    logger = logging.getLogger("matplotlib.font_manager")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _letters(texts: Iterable[str]) -> set[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from matplotlib import rc_context
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from ferray.analysis.fonts import BASE, lettered
+from ferray.analysis.fonts import BASE, lettered, quiet
 
 WIDTH = 6.3  # inches: the text of an A4 page
 
@@ -54,9 +55,11 @@ STYLE: Any = {
 SYNTHETIC_NOTE = "synthetic data"
 
 
-def styled(fonts: Sequence[str] = (BASE,)) -> Any:
+@contextmanager
+def styled(fonts: Sequence[str] = (BASE,)) -> Iterator[None]:
     """A context in which figures are drawn and saved with the given fonts, leaving the caller's own settings as they were."""
-    return rc_context({**STYLE, "font.family": list(fonts)})
+    with quiet(), rc_context({**STYLE, "font.family": list(fonts)}):
+        yield
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:

@@ -73,11 +73,19 @@ def count(value: float) -> str:
     return f"{int(value):,}" if math.isfinite(value) else "n/a"
 
 
+def sentence(text: str) -> str:
+    """Somebody else's sentence with its capital and its full stop."""
+    text = text.strip()
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+
+
 def interval(estimate: Estimate, digits: int = 1, *, sign: bool = False) -> str:
-    """``56.1 to 58.5``, or that there is none."""
+    """``56.1 to 58.5``, or that there is none, or that it is a point because all values are equal."""
     if not estimate.has_interval:
         return "none (n = 1)" if estimate.n == 1 else "n/a"
     write = signed if sign else plain
+    if estimate.is_point:
+        return f"{write(estimate.mean, digits)} (all equal)"
     return f"{write(estimate.low, digits)} to {write(estimate.high, digits)}"
 
 
@@ -88,12 +96,19 @@ def measured(estimate: Estimate, unit: str = " %", digits: int = 1) -> str:
     number = f"{plain(estimate.mean, digits)}{unit}"
     if not estimate.has_interval:
         return f"{number} (one seed, so no interval)"
+    if estimate.is_point:
+        return f"{number} (the same in all {estimate.n} seeds; their interval is a point, which is no certainty)"
     return f"{number} (95 % interval {interval(estimate, digits)} over {estimate.n} seeds)"
 
 
 def plural(number: int, noun: str, nouns: str | None = None) -> str:
     """``1 seed``, ``3 seeds``."""
     return f"{number} {noun if number == 1 else nouns or noun + 's'}"
+
+
+def represented(samples: int, label: str) -> str:
+    """Which of the samples of a search speaks for a variant."""
+    return f"Each variant is represented by the best of its samples (up to {samples:,}), chosen by mean accuracy on the {label} set."
 
 
 def summed(seeds: int) -> str:
