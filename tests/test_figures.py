@@ -237,8 +237,9 @@ def test_a_search_chooses_each_variants_sample_on_validation(searched: Results) 
     means = searched.trials.groupby(["variant", "sample"])["validation_accuracy"].mean()
     assert chosen_samples(searched) == {variant: int(means[variant].idxmax()) for variant in searched.variants}
     assert (info.numeric, info.fields) == (("l1",), ("l1", "optimizer"))
+    assert info.categories == {"optimizer": ("sgd", "adam")}
     assert info.logarithmic == {"l1": True}
-    assert len(info.points) == 12
+    assert len(info.points) == 24
     ranked = [one.validation.mean for one in info.samples]
     assert ranked == sorted(ranked, reverse=True)
     assert all(0 <= one.validation.low <= one.validation.high <= 100 for one in info.samples)
@@ -317,4 +318,4 @@ def test_the_same_results_give_the_same_bytes(searched: Results) -> None:
 def test_long_names_are_broken_where_words_end() -> None:
     assert shortened("no augmentation, input scaling", 18) == "no augmentation,\ninput scaling"
     assert shortened("short") == "short"
-    assert "".join(shortened("x" * 70, 30).split("\n")) == "x" * 70
+    assert "".join(shortened("x" * 60, 25).split("\n")) == "x" * 60

@@ -71,7 +71,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Made:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves figures empty where a test reads the words only."""
-    monkeypatch.setattr("ferray.analysis.page.render", lambda name, draw: Drawing(name, b"", b""))
+    monkeypatch.setattr("ferray.analysis.page.render", lambda name, draw, fonts: Drawing(name, b"", b""))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def page(file: Path) -> Page:
 
 
 def test_the_page_answers_the_four_questions_and_closes_every_element(page: Page) -> None:
-    for title in ("1 Models", "2 Training process", "3 Ablation", "4 Which classes are confused", "5 Details"):
+    for title in ("1 Models", "2 Training process", "3 Ablation", "4 Which classes are confused", "5 Data", "6 Details"):
         assert title in page.text
     assert page.open == []
     assert page.pictures == 6
@@ -128,8 +128,9 @@ def test_figures_and_tables_are_files_too(file: Path) -> None:
     names = {one.name for one in (file.parent / "figures").iterdir()}
     figures = ("models", "curves", "ablation", "confusion", "confused_pairs", "examples")
     assert names == {f"{name}.{ending}" for name in figures for ending in ("png", "pdf")}
+    tables = ("models", "ablation", "confusion", "classes", "confused_pairs", "data", "trials")
     names = {one.name for one in (file.parent / "tables").iterdir()}
-    assert names == {f"{name}.{ending}" for name in ("models", "ablation", "confused_pairs", "trials") for ending in ("csv", "md", "tex")}
+    assert names == {f"{name}.{ending}" for name in tables for ending in ("csv", "md", "tex")}
 
 
 def test_synthetic_data_are_named_at_the_top_and_in_every_caption(tmp_path: Path) -> None:

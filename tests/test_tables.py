@@ -41,7 +41,7 @@ def test_markdown_escapes_its_pipes() -> None:
 
 def test_latex_escapes_all_that_has_a_meaning_to_it() -> None:
     text = AWKWARD.latex()
-    assert r"a|b\_c \& 5 \% \#1 \$x\$ \textasciitilde{}\textasciicircum{}\textbackslash{}\{\} & $-$1.5 \\" in text
+    assert r"a\textbar{}b\_c \& 5 \% \#1 \$x\$ \textasciitilde{}\textasciicircum{}\textbackslash{}\{\} & $-$1.5 \\" in text
     assert r"\caption{50 \% of \_all\_ \{cells\} \& more}" in text
     assert text.index(r"\toprule") < text.index(r"\midrule") < text.index(r"\bottomrule")
     assert r"\begin{tabular}{lr}" in text

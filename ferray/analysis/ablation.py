@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from ferray.analysis.results import Results, Variant
+from ferray.analysis.results import Results
 from ferray.analysis.selection import finished_of, speaking_trials
 from ferray.analysis.statistics import Estimate, bootstrap_mean, paired_difference
 from ferray.analysis.style import GREY, SPLIT_COLOURS, hide_y_marks, new_figure, note_synthetic, shortened
+from ferray.analysis.variants import Variant
 
 
 @dataclass(frozen=True)

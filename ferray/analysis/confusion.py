@@ -193,7 +193,7 @@ def draw_pairs(info: PairsInfo) -> Figure:
     for place, pair in enumerate(info.pairs):
         axes.plot([pair.share.low, pair.share.high], [place, place], color=BLUE, linewidth=1.4)
         if len(pair.by_seed) > 1:
-            axes.plot(pair.by_seed, [place + 0.22] * len(pair.by_seed), "o", color=BLUE, alpha=0.4, markersize=2.5, mew=0)
+            axes.plot(pair.by_seed, [place + 0.22] * len(pair.by_seed), "o", color=BLUE, alpha=0.4, markersize=2.5, mew=0, clip_on=False)
         axes.plot([pair.share.mean], [place], "o", color=BLUE, markersize=5)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(max(1, len(names)) - 0.4, -0.6)

@@ -22,7 +22,7 @@ LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT MARK}"
 
 def families(texts: Iterable[str]) -> tuple[str, ...]:
     """The base font, then as few installed ones as have between them the letters of the texts that the base lacks."""
-    lacking = _letters(texts) - _charmap(findfont(FontProperties(family=BASE)))
+    lacking = _letters(texts) - _charmap(findfont(FontProperties(family=[BASE])))
     chosen = [BASE]
     while lacking:
         path = max(_installed(), key=lambda one: len(lacking & _charmap(one)), default=None)
@@ -57,7 +57,7 @@ def unprintable(texts: Iterable[str], fonts: Iterable[str]) -> set[str]:
     with quiet():
         for family in fonts:
             if lacking:
-                lacking = lacking - _charmap(findfont(FontProperties(family=family)))
+                lacking = lacking - _charmap(findfont(FontProperties(family=[family])))
     return lacking
 
 

@@ -10,7 +10,6 @@ from ferray.analysis.confusion import ConfusionInfo, PairsInfo
 from ferray.analysis.curves import FEWEST, RISE, CurvesInfo, Process
 from ferray.analysis.samples import SearchInfo
 from ferray.analysis.statistics import Estimate, paired_difference
-from ferray.analysis.votes import VotesInfo
 from ferray.analysis.wording import count, factor_label, interval, listed, measured, plain, plural, represented, setting, signed, summed
 
 SUMMARIZED = 4
@@ -256,37 +255,6 @@ def search_sentences(search: SearchInfo) -> list[str]:
         values = listed([f"{name} = {setting(value)}" for name, value in best.values.items()])
         reached = f"{measured(best.validation)} on the {search.label} set"
         sentences.append(f"The best is sample {best.sample} of {best.variant} with {values}: {reached}.")
-    return sentences
-
-
-def votes_sentences(votes: VotesInfo) -> list[str]:
-    """What the votes are and are not used for, how often they agree with the labels, and what that does to the accuracies."""
-    sentences = [
-        "FER+ has the same images seen by ten people each. Their votes are a diagnosis here and in no score of this report: every "
-        "accuracy, also those below, is against the labels of the data set."
-    ]
-    if not votes.decided:
-        return [*sentences, "No image has a class that won alone."]
-    share = 100 * votes.images["agree"] / votes.decided
-    one_won = f"Of the {votes.decided:,} images of the {votes.label} set on which one class won alone, it is the label in {plain(share)} %"
-    left = f"{votes.images['open']:,} are open between several classes, and on {votes.unvoted:,} nobody saw one of the classes."
-    sentences.append(f"{one_won}; {left}")
-    known = sorted((one for one in votes.classes if one.agreement.n), key=lambda one: one.agreement.mean)
-    if known:
-        worst = known[0]
-        often = f", most often given {worst.often} instead" if worst.often else ""
-        sure = f"{plain(worst.agreement.mean)} %, {interval(worst.agreement)}, n = {worst.agreement.n}"
-        sentences.append(f"The label that people confirm least is {worst.label} ({sure}){often}.")
-    if votes.variants:
-        first = votes.variants[0]
-        agree, disagree = (first.accuracy[kind] for kind in ("agree", "disagree"))
-        if agree.n and disagree.n:
-            sentences.append(
-                f"{first.variant} answers with the label in {measured(agree)} of the images where the vote agrees with it, and in "
-                f"{measured(disagree)} where it does not: part of what counts as an error is doubt about the label."
-            )
-    if any(one.soft for one in votes.variants):
-        sentences.append(f"Trained on votes: {listed([one.variant for one in votes.variants if one.soft])}.")
     return sentences
 
 

@@ -14,22 +14,13 @@ from numpy.typing import NDArray
 
 from ferray.analysis.predictions import EVALUATED, Which, prediction_frame
 from ferray.analysis.trials import Damage, Trial, read_trial, reason
+from ferray.analysis.variants import Variant
 from ferray.analysis.wording import split_label
 from ferray.config import flatten, overlay
 from ferray.errors import LedgerError
 from ferray.ledger import Ledger
 
 METRICS = tuple(f"{split}_{metric}" for split in ("train", *EVALUATED) for metric in ("loss", "accuracy", "macro_f1"))
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A named set of overrides; ``removed`` lists the factors that a removal takes away and is empty for a free variant."""
-
-    name: str
-    overrides: Mapping[str, Any]
-    removed: tuple[str, ...]
-    config: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -253,8 +244,7 @@ class Results:
 
     def files(self, key: str) -> Mapping[str, str]:
         """Digests of the sources and weights that a trial stands on, by the setting that names them."""
-        files: Mapping[str, str] = self._reads[key].identity.get("files") or {}
-        return files
+        return dict(self._reads[key].identity.get("files") or {})
 
     def record(self, key: str) -> Mapping[str, Any]:
         """How a trial ended, with environment and error; empty while it has not."""

@@ -20,7 +20,7 @@ from ferray.analysis.results import Results
 from ferray.analysis.samples import SearchInfo, draw_search, search_info
 from ferray.analysis.selection import best_variant
 from ferray.analysis.twins import twins
-from ferray.analysis.votes import VotesInfo, draw_votes, votes_info
+from ferray.analysis.votes import VotesInfo, draw_votes, votes_info, votes_sentences
 from ferray.analysis.wording import listed, moment, plain, plural, sentence, summed
 
 CURVES_PER_FIGURE = 12
@@ -155,7 +155,7 @@ def _search(page: Page, search: SearchInfo) -> None:
 
 def _votes(page: Page, votes: VotesInfo) -> None:
     page.section("votes", "Label noise, as ten people voted")
-    page.say(prose.votes_sentences(votes))
+    page.say(votes_sentences(votes))
     page.show(
         "votes",
         lambda: draw_votes(votes),

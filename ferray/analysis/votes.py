@@ -14,6 +14,7 @@ from ferray.analysis.results import Results
 from ferray.analysis.selection import finished_of, speaking_trials
 from ferray.analysis.statistics import Estimate, mean_interval, wilson
 from ferray.analysis.style import BLUE, ORANGE, hide_y_marks, new_figure, note_synthetic, shortened
+from ferray.analysis.wording import interval, listed, measured, plain
 
 KINDS = ("agree", "disagree", "open")
 """Images whose most voted class is the label, is another one, or that no class won alone."""
@@ -102,6 +103,37 @@ def _accuracy(
         kind: mean_interval([100 * float(one[own].mean()) for one in right] if own.any() else []).within(0, 100)
         for kind, own in members.items()
     }
+
+
+def votes_sentences(votes: VotesInfo) -> list[str]:
+    """What the votes are and are not used for, how often they agree with the labels, and what that does to the accuracies."""
+    sentences = [
+        "FER+ has the same images seen by ten people each. Their votes are a diagnosis here and in no score of this report: every "
+        "accuracy, also those below, is against the labels of the data set."
+    ]
+    if not votes.decided:
+        return [*sentences, "No image has a class that won alone."]
+    share = 100 * votes.images["agree"] / votes.decided
+    one_won = f"Of the {votes.decided:,} images of the {votes.label} set on which one class won alone, it is the label in {plain(share)} %"
+    left = f"{votes.images['open']:,} are open between several classes, and on {votes.unvoted:,} nobody saw one of the classes."
+    sentences.append(f"{one_won}; {left}")
+    known = sorted((one for one in votes.classes if one.agreement.n), key=lambda one: one.agreement.mean)
+    if known:
+        worst = known[0]
+        often = f", most often given {worst.often} instead" if worst.often else ""
+        sure = f"{plain(worst.agreement.mean)} %, {interval(worst.agreement)}, n = {worst.agreement.n}"
+        sentences.append(f"The label that people confirm least is {worst.label} ({sure}){often}.")
+    if votes.variants:
+        first = votes.variants[0]
+        agree, disagree = (first.accuracy[kind] for kind in ("agree", "disagree"))
+        if agree.n and disagree.n:
+            sentences.append(
+                f"{first.variant} answers with the label in {measured(agree)} of the images where the vote agrees with it, and in "
+                f"{measured(disagree)} where it does not: part of what counts as an error is doubt about the label."
+            )
+    if any(one.soft for one in votes.variants):
+        sentences.append(f"Trained on votes: {listed([one.variant for one in votes.variants if one.soft])}.")
+    return sentences
 
 
 def draw_votes(info: VotesInfo) -> Figure:
