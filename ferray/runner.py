@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from ferray.check import check
 from ferray.data.dataset import thumbnails
 from ferray.ledger import DEFAULT_STORAGE, Ledger
 from ferray.ledger.writer import LedgerWriter
@@ -81,6 +82,7 @@ def run(
                 say(f"the record of {trial.label} is damaged; it was set aside as {place} and will run again")
     todo = _missing(ledger, trials.values(), retry_failed=retry_failed)
     say(_what_is_to_do(study, trials, todo, ledger))
+    check(todo, data, say)
     interrupted = False
     if todo:
         try:

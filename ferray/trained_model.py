@@ -128,7 +128,7 @@ def pipeline(
     else:
         statistics = {}
     attachments = Attachments({"model": _code(description["code"], sources)}) if description["code"] else Attachments()
-    network = build(config, (shape["channels"], shape["height"], shape["width"]), len(description["classes"]))
+    network = build(config, (shape["channels"], shape["height"], shape["width"]), len(description["classes"]), attachments)
     try:
         network.load_state_dict(tensors)
         normalize = InputNormalization.restored(config.input_normalization, statistics, torch.device(device))
