@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import typer
 
@@ -11,11 +13,31 @@ from ferray.errors import FerrayError
 
 
 def run(command: Callable[..., None]) -> None:
-    """Runs a function as a command line. A FerrayError is told without traceback and ends with status 2; all else keeps its own."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(command)
+    """Runs a function as a command line, or a Typer app of several.
+
+    A FerrayError is told without traceback and ends with status 2, Ctrl-C with 130; all else keeps its own.
+    """
+    if isinstance(command, typer.Typer):
+        app = command
+    else:
+        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        app.command()(interruptible(command))
     try:
         app()
     except FerrayError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def interruptible(command: Callable[..., None]) -> Callable[..., None]:
+    """The same command, which Ctrl-C ends with status 130 and a word; Typer would call it aborted and give 1."""
+
+    @functools.wraps(command)
+    def ending(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            sys.exit(130)
+
+    return ending
