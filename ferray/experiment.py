@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,8 +54,10 @@ def experiments(
     """
     log = ledger.tune_folder / f"{study.name}.log"
     progress.display.say(f"what Ray and the trials print goes to {log}")
-    with diverted(log, whole_terminal=progress.display.is_live):
-        is_ours = connect(address)
+    with diverted(log, whole_terminal=progress.display.is_live) as stream:
+        progress.doing = "connecting to Ray" if address or ray.is_initialized() else "starting Ray"
+        with redirect_stdout(stream), redirect_stderr(stream):
+            is_ours = connect(address)
         try:
             if is_ours and not (address or os.environ.get("RAY_ADDRESS")):  # a cluster may still grow
                 there().check(study)
@@ -77,7 +79,7 @@ def connect(address: str | None) -> bool:
     if address:
         _check_address(address)
     options: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
-    handlers = logging.getLogger("ray").handlers
+    handlers = list(logging.getLogger("ray").handlers)
     try:
         ray.init(**options, log_to_driver=True, configure_logging=False)
     except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
@@ -199,6 +201,9 @@ class _Relay(Callback):
         self._interrupted: threading.Event | None = None
         self.ended: set[str] = set()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune writes its callbacks down, for a way of going on that the ledger has better
+
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Puts itself before Tune's handler of Ctrl-C, which ends the experiment but tells only Ray's log so."""
         if self._interrupted is not None:
@@ -221,6 +226,7 @@ class _Relay(Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called by Tune when a trial has its resources."""
+        self._progress.doing = ""
         self._progress.start(self._trials[_key(trial)])
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:

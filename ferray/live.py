@@ -73,7 +73,9 @@ def _bar(progress: Progress, width: int) -> RenderableType:
 def _pace(progress: Progress) -> Text:
     left = progress.seconds_left
     parts = [f"{duration(progress.elapsed)} so far"]
-    if progress.todo:
+    if progress.doing:
+        parts.append(progress.doing)
+    elif progress.todo:
         parts.append("time left not known yet" if left is None else f"about {duration(left)} left")
     if progress.images_per_second:
         parts.append(f"{progress.images_per_second:,.0f} images/s")

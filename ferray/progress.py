@@ -69,6 +69,8 @@ class Progress:
         self.running: dict[str, Running] = {}
         self.todo = {key for key in self.trials if self.statuses.get(key) not in ("finished", "diverged", "failed")}
         self.at_once = 1
+        self.doing = ""
+        """What is being done before trials can run."""
         self._planned = len(self.todo)
         self._paces: dict[str, list[float]] = {}
         self._highest: dict[str, float] = {}

@@ -15,11 +15,11 @@ from ferray.errors import LedgerError
 
 
 @contextmanager
-def diverted(file: Path, *, whole_terminal: bool) -> Iterator[None]:
+def diverted(file: Path, *, whole_terminal: bool) -> Iterator[TextIO]:
     """Sends to a file, which is added to, all that Ray would write to the terminal while the context lasts.
 
     That is Ray's log, Python's warnings, and what Ray's threads print of the worker processes: a user's own prints, crashes of
-    workers, the autoscaler. ``whole_terminal`` also takes what its C++ parts write to the standard error past Python. Raises
+    workers, the autoscaler. The file is given, for what this thread makes Ray print. ``whole_terminal`` also takes what its C++ parts write to the standard error past Python. Raises
     LedgerError where the file cannot be written.
     """
     try:
@@ -34,7 +34,7 @@ def diverted(file: Path, *, whole_terminal: bool) -> Iterator[None]:
         stack.enter_context(redirect_stderr(cast("TextIO", _OtherThreads(sys.stderr, stream))))
         if whole_terminal:
             stack.enter_context(_descriptor(2, stream))
-        yield
+        yield stream
 
 
 class _OtherThreads:

@@ -144,10 +144,10 @@ def test_two_drivers_on_one_ledger_share_the_work(undisturbed: Ledger, tmp_path:
 def test_a_failing_trial_leaves_the_others_alone_and_is_retried_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = training.fit
 
-    def fails_for_seed_1(config: Any, data: Any, resume: Any = None) -> Iterator[Any]:
+    def fails_for_seed_1(config: Any, *rest: Any, **options: Any) -> Iterator[Any]:
         if config.seed == 1:
             raise ValueError("seed 1 is unlucky")
-        return real(config, data, resume)
+        return real(config, *rest, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(training, "fit", fails_for_seed_1)
