@@ -96,7 +96,7 @@ def _running(running: list[Running], width: int, rows: int) -> Table:
     table.add_column("val. acc." if is_narrow else "validation accuracy", justify="right", no_wrap=True)
     if not is_narrow:
         table.add_column("images/s", justify="right", no_wrap=True)
-    shown = running if len(running) <= rows else running[: max(1, rows - 1)]
+    shown = running if len(running) <= rows else running[: rows - 1]
     for one in shown:
         row = one.row
         wide = [] if is_narrow else [f"{row['train_loss']:.3f}" if row else ""]
@@ -108,7 +108,7 @@ def _running(running: list[Running], width: int, rows: int) -> Table:
         ]
         table.add_row(*cells, *([] if is_narrow else [f"{row['images_per_second']:,.0f}" if row else ""]))
     if len(shown) < len(running):
-        table.add_row(Text(f"and {len(running) - len(shown)} more", style="dim"))
+        table.add_row(Text(f"{len(running) - len(shown)} more", style="dim"))
     return table
 
 
@@ -118,11 +118,11 @@ def _best(progress: Progress, width: int, rows: int) -> Table:
     table.add_column("best so far", no_wrap=True, overflow="ellipsis")
     table.add_column("val. acc." if width < NARROW else "validation accuracy, mean", justify="right", no_wrap=True)
     table.add_column("seeds", justify="right", no_wrap=True)
-    shown = best if len(best) <= rows else best[: max(1, rows - 1)]
+    shown = best if len(best) <= rows else best[: rows - 1]
     for one in shown:
         table.add_row(one.variant, _percent(one.accuracy), str(one.seeds))
     if len(shown) < len(best):
-        table.add_row(Text(f"and {len(best) - len(shown)} more", style="dim"))
+        table.add_row(Text(f"{len(best) - len(shown)} more", style="dim"))
     return table
 
 

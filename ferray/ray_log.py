@@ -19,8 +19,8 @@ def diverted(file: Path, *, whole_terminal: bool) -> Iterator[TextIO]:
     """Sends to a file, which is added to, all that Ray would write to the terminal while the context lasts.
 
     That is Ray's log, Python's warnings, and what Ray's threads print of the worker processes: a user's own prints, crashes of
-    workers, the autoscaler. The file is given, for what this thread makes Ray print. ``whole_terminal`` also takes what its C++ parts write to the standard error past Python. Raises
-    LedgerError where the file cannot be written.
+    workers, the autoscaler. The file is given, for what this thread makes Ray print. ``whole_terminal`` also takes what Ray's C++
+    parts write to the standard error past Python. Raises LedgerError where the file cannot be written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ def execute(notebook: Any, folder: Path) -> Any:
     """The notebook with its outputs, from a kernel of this interpreter that has ended."""
     manager = KernelManager()
     manager.kernel_spec.argv[0] = sys.executable  # type: ignore[union-attr]  # whatever python the spec of this machine names
-    client = NotebookClient(notebook, km=manager, timeout=100, resources={"metadata": {"path": str(folder)}})
+    client = NotebookClient(notebook, km=manager, timeout=300, resources={"metadata": {"path": str(folder)}})
     return client.execute(env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
 
 
@@ -48,11 +48,12 @@ def test_the_notebook_is_kept_without_outputs() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_the_notebook_runs_and_its_picture_shows_every_trial(tmp_path: Path) -> None:
     done = execute(nbformat.read(NOTEBOOK, as_version=4), tmp_path)
     run = next(cell for cell in done.cells if "study.run" in cell.source)
     assert "notebook  4 done  0 running  0 waiting  0 failed" in text(run)
-    assert "16/16 epochs" in text(run)
+    assert "24/24 epochs" in text(run)
     assert "best so far" in text(run)
     assert "{'finished': 4}" in text(run)
     figure = next(cell for cell in done.cells if "draw_ablation" in cell.source)
@@ -61,6 +62,7 @@ def test_the_notebook_runs_and_its_picture_shows_every_trial(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_ray_in_a_kernel_leaves_no_process_behind(tmp_path: Path) -> None:
     before = processes()
     notebook = nbformat.v4.new_notebook()
