@@ -117,6 +117,7 @@ def run_trial(trial: Trial, data: Dataset, writer: Writer, report: Callable[[dic
                 "selected_epoch": epoch.selected_epoch or None,
                 "parameters": epoch.parameters,
                 "error": None,
+                **({} if epoch.pretrained is None else {"pretrained": epoch.pretrained}),
             }
             predictions, weights = _predictions(epoch), _weights(epoch)
         writer.finish(trial.key, begun.attempt, {**summary, "environment": machine}, predictions, weights)
@@ -128,7 +129,7 @@ def run_trial(trial: Trial, data: Dataset, writer: Writer, report: Callable[[dic
 def _train(
     trial: Trial, data: Dataset, writer: Writer, begun: Begun, report: Callable[[dict[str, Any]], None], *, keep_weights: bool
 ) -> Epoch:
-    from ferray.training import dump_state
+    from ferray.state import dump_state
 
     saved = time.monotonic()
     cost = 0.0
@@ -147,7 +148,8 @@ def _train(
 
 
 def _epochs(trial: Trial, data: Dataset, checkpoint: bytes | None, *, keep_weights: bool) -> Iterator[Epoch]:
-    from ferray.training import fit, load_state
+    from ferray.state import load_state
+    from ferray.training import fit
 
     try:
         state = None if checkpoint is None else load_state(checkpoint)
