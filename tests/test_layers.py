@@ -69,10 +69,29 @@ ALLOWED = {
         "torch",
     },
     "trainable": {"config", "data", "environment", "errors", "state", "training", "trial", "writer", "ray", "torch"},
-    "progress": {"trainable", "trial", "ray"},
-    "experiment": {"data", "environment", "errors", "ledger", "progress", "study", "trainable", "writer", "ray"},
-    "runner": {"data", "experiment", "errors", "ledger", "study", "trainable", "writer"},  # experiment inside a function
-    "tune": {"analysis", "command", "errors", "ledger", "runner", "study", "study_file"},
+    "interruption": set(),
+    "ray_log": {"errors"},
+    "machine": {"errors", "torch"},
+    "estimate": {"config", "errors", "ledger", "training"},  # training inside a function
+    "display": {"estimate", "live"},
+    "live": {"display", "estimate"},
+    "progress": {"estimate"},
+    "plan": {"environment", "errors", "estimate", "experiment", "ledger", "machine", "ray"},  # experiment and ray inside a function
+    "experiment": {"environment", "errors", "interruption", "ledger", "machine", "ray_log", "trainable", "writer", "ray"},
+    "runner": {
+        "display",
+        "environment",
+        "errors",
+        "estimate",
+        "experiment",  # inside a function
+        "interruption",
+        "ledger",
+        "machine",
+        "progress",
+        "trainable",
+        "writer",
+    },
+    "tune": {"analysis", "command", "display", "errors", "ledger", "plan", "runner", "study", "study_file"},
     "analysis": {"analysis", "atomic", "config", "errors", "ledger"},
     "report": {"analysis", "command", "errors", "ledger", "study", "study_file"},
 }

@@ -285,10 +285,10 @@ def test_what_trials_print_is_found_in_the_file_that_is_named(tmp_path: Path, mo
     (tmp_path / "talkative.py").write_text(
         "import sys, warnings\n"
         "from torch import nn\n"
-        "def build(in_channels, classes, **rest):\n"
+        "def build(num_classes):\n"
         "    print('a print of the network')\n"
         "    warnings.warn('a warning of the network')\n"
-        "    return nn.Sequential(nn.Flatten(), nn.LazyLinear(classes))\n"
+        "    return nn.Sequential(nn.Flatten(), nn.LazyLinear(num_classes))\n"
     )
     monkeypatch.chdir(tmp_path)
     said: list[str] = []
