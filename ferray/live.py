@@ -140,7 +140,7 @@ class Terminal:
 
     def say(self, line: str) -> None:
         """A line above the picture."""
-        self._console.print(Text(line))
+        self._console.print(Text(line), soft_wrap=True)  # whole, so that a command in it can be copied
 
     @contextmanager
     def watch(self, progress: Progress) -> Iterator[None]:
@@ -158,7 +158,7 @@ class Terminal:
     def end(self, progress: Progress, trial: Trial, status: str, told: str | None) -> None:
         """Failures are said, so that they stay; the picture shows the rest."""
         if told:
-            self._console.print(Text(failure(trial, told), style="red"))
+            self._console.print(Text(failure(trial, told), style="red"), soft_wrap=True)
         elif status == "diverged":
             self._console.print(Text(f"{trial.label} diverged: its loss or a weight was not finite any more", style="yellow"))
 
