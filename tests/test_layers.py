@@ -76,10 +76,30 @@ ALLOWED = {
     },
     "trainable": {"config", "data", "environment", "errors", "ledger", "state", "training", "trial", "ray", "torch"},
     "check": {"code", "config", "data", "errors", "training", "trial", "torch"},  # training and torch inside functions
-    "progress": {"trainable", "trial", "ray"},
-    "experiment": {"data", "environment", "errors", "ledger", "progress", "study", "trainable", "ray"},
-    "runner": {"check", "data", "experiment", "errors", "ledger", "study", "trainable"},  # experiment inside a function
-    "tune": {"analysis", "command", "errors", "ledger", "runner", "study", "study_file"},
+    "interruption": set(),
+    "ray_log": {"errors"},
+    "machine": {"errors", "torch"},
+    "estimate": {"config", "errors", "ledger", "training"},  # training inside a function
+    "display": {"estimate", "live"},
+    "live": {"display", "estimate"},
+    "progress": {"estimate"},
+    "plan": {"environment", "errors", "estimate", "experiment", "ledger", "machine", "ray"},  # experiment and ray inside a function
+    "experiment": {"environment", "errors", "interruption", "ledger", "machine", "ray_log", "trainable", "ray"},
+    "runner": {
+        "check",
+        "data",
+        "display",
+        "environment",
+        "errors",
+        "estimate",
+        "experiment",  # inside a function
+        "interruption",
+        "ledger",
+        "machine",
+        "progress",
+        "trainable",
+    },
+    "tune": {"analysis", "command", "display", "errors", "ledger", "plan", "runner", "study", "study_file"},
     "analysis": {"analysis", "atomic", "config", "errors", "ledger"},
     "trained_model": {"attachments", "code", "config", "errors", "models", "normalization", "torch"},  # torch inside functions
     "onnx_file": {"errors", "trained_model", "torch"},

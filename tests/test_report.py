@@ -17,7 +17,7 @@ import pytest
 from ledger_fixture import PATH, Made, make_ledger
 
 from ferray.analysis.figures import Drawing
-from ferray.analysis.report import write_report
+from ferray.analysis.report import make_report, write_report
 from ferray.errors import FerrayError, LedgerError
 from ferray.report import locate
 
@@ -220,11 +220,11 @@ def test_trials_that_diverged_at_once_are_not_pointed_out_as_alike(tmp_path: Pat
 
 def test_trials_with_the_same_numbers_are_pointed_out_at_the_top_in_the_details_and_in_the_terminal(tmp_path: Path, undrawn: None) -> None:
     made = make_ledger(tmp_path, seeds=2, variants=ONE, epochs=4, dead=("seed",))
-    said: list[str] = []
-    text = Page(write_report(tmp_path, "report", say=said.append)).text
+    report = make_report(tmp_path, "report")
+    text = Page(report.page).text
     assert text.index("The seed changes nothing: 2 trials of cnn with different seeds (0 and 1)") < text.index("1 Models")
-    assert [line.partition(":")[0] for line in said] == ["note"]
-    assert "The seed changes nothing" in said[0]
+    assert len(report.remarks) == 1
+    assert "The seed changes nothing" in report.remarks[0]
     assert "2 trials that differ in seed" in text
     assert ", ".join(made.keys.values()) in text
     assert re.search(r"cnn reaches \d\d\.\d % \(the same in all 2 seeds; their interval is a point, which is no certainty\)", text)
