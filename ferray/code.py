@@ -1,28 +1,37 @@
 """A user's own code, named as `./file.py:factory` or `package.module:factory`: found, digested, carried to other machines, loaded.
 
 What identifies it is its source: the module's own file and, as far as they lie beside it, the modules that it imports, read without
-running them. A trial carries these files with it and loads them from a copy, so that a worker anywhere runs what the key stands for,
-even while the user edits. Modules of installed distributions are digested in the same way and are imported where the trial runs.
+running them. A trial carries these files with it and loads them from a copy, under private names, so that a worker anywhere runs
+what the key stands for, even while the user edits. Modules of installed distributions are known by what their installer
+listed, and are imported where the trial runs.
 """
 
 from __future__ import annotations
 
 import ast
 import importlib
+import importlib.metadata
 import importlib.util
 import sys
 import sysconfig
 import tempfile
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
 from ferray.config import digest
 from ferray.errors import ConfigError, nearest
+from ferray.private_modules import import_privately
 
 MOST_BYTES = 20_000_000
 """So much source may one reference bring along."""
+
+FERRAY = __name__.partition(".")[0]
+"""ferray itself is never taken for a user's code, wherever it lies; the engine's version stands for it."""
 
 _copies: dict[str, tempfile.TemporaryDirectory[str]] = {}
 
@@ -42,12 +51,10 @@ class Code:
 
     def load(self) -> Callable[..., Any]:
         """The callable. Raises ConfigError where the module does not import, or has no such callable."""
-        if self.files:
-            _make_importable(_copy(self))
         try:
-            found: Any = importlib.import_module(self.module)
+            found: Any = import_privately(_copy(self), self.digest, self.module) if self.files else importlib.import_module(self.module)
         except Exception as fault:
-            raise ConfigError(f"{self.reference}: does not import: {type(fault).__name__}: {fault}{_place(fault)}") from fault
+            raise ConfigError(f"{self.reference}: does not import: {told(fault)}") from fault
         for part in self.name.split("."):
             known = [name for name in dir(found) if not name.startswith("_")]
             if not hasattr(found, part):
@@ -76,7 +83,7 @@ def find(reference: str, folders: Sequence[Path]) -> Code:
         if not module.isidentifier():
             raise ConfigError(f"{reference}: a module's file is called like a name, with letters, digits and _, not {file.name!r}")
         return _code(reference, module, name, root, is_installed=False)
-    for folder in folders:
+    for folder in folders if place.partition(".")[0] != FERRAY else ():
         root = folder.resolve()
         if _source(root, place) is not None and _source(root, place.partition(".")[0]) is not None:
             return _code(reference, place, name, root, is_installed=False)
@@ -85,20 +92,48 @@ def find(reference: str, folders: Sequence[Path]) -> Code:
 
 def _installed(reference: str, module: str, name: str) -> Code:
     top = module.partition(".")[0]
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError, AttributeError):
-        spec = None
+    spec = _spec(module)
     if spec is None:
         raise ConfigError(f"{reference}: there is no module {module!r} beside the study file, in the current folder or installed")
     if spec.origin is None or not spec.origin.endswith(".py"):
         return Code(reference, module, name, digest({"module": module, "python": sys.version}), ())
     root = Path(spec.origin).resolve().parents[module.count(".") + (Path(spec.origin).name == "__init__.py")]
-    apart = [Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
-    is_installed = root in apart or any("site-packages" in part or "dist-packages" in part for part in root.parts)
+    if root in (Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "platstdlib")):
+        return Code(reference, module, name, digest({"module": module, "name": name, "python": sys.version}), ())
+    apart = [Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib")]
+    is_installed = top == FERRAY or root in apart or any("site-packages" in part or "dist-packages" in part for part in root.parts)
+    listed = _listed(top) if is_installed and top != FERRAY else None
+    if listed:
+        return Code(reference, module, name, digest({"module": module, "name": name, "listed": listed}), ())
     if not is_installed and _source(root, top) is None:
         is_installed = True
     return _code(reference, module, name, root, is_installed=is_installed)
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    """Where a module lies, without running the packages around it where that can be avoided."""
+    top, *rest = module.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+        name = top
+        for part in rest:
+            name = f"{name}.{part}"
+            places = None if spec is None else spec.submodule_search_locations
+            spec = None if places is None else PathFinder.find_spec(name, list(places))
+        return spec or importlib.util.find_spec(module)
+    except (ImportError, ValueError, AttributeError):
+        return None
+
+
+@cache
+def _listed(top: str) -> list[list[str]]:
+    """The sources of the distribution that brought a package, with the digests that its installer wrote down; empty where there is none.
+
+    Large ones, such as torch, would take half a minute to read.
+    """
+    distributions = importlib.metadata.packages_distributions().get(top, [])
+    files = [file for distribution in sorted(set(distributions)) for file in importlib.metadata.files(distribution) or []]
+    return sorted([str(file), file.hash.value] for file in files if file.suffix == ".py" and file.hash is not None)
 
 
 def _code(reference: str, module: str, name: str, root: Path, *, is_installed: bool) -> Code:
@@ -117,7 +152,8 @@ def _sources(root: Path, module: str, within: str | None) -> dict[str, bytes]:
     seen = set()
     while todo:
         name = todo.pop()
-        if name in seen or (within is not None and name.partition(".")[0] != within):
+        top = name.partition(".")[0]
+        if name in seen or (top != within if within is not None else top == FERRAY):
             continue
         seen.add(name)
         file = _source(root, name)
@@ -168,31 +204,16 @@ def _copy(code: Code) -> Path:
     return Path(folder.name)
 
 
-def _make_importable(folder: Path) -> None:
-    """Puts a folder first on the path of imports, and forgets modules of the same names that came from elsewhere."""
-    names = {item.name.removesuffix(".py") for item in folder.iterdir()}
-    for name, module in list(sys.modules.items()):
-        origin = getattr(module, "__file__", None)
-        if name.partition(".")[0] in names and not (origin and Path(origin).is_relative_to(folder)):
-            del sys.modules[name]
-    if str(folder) in sys.path:
-        sys.path.remove(str(folder))
-    sys.path.insert(0, str(folder))
-    importlib.invalidate_caches()
-
-
 def _first(files: Iterable[Path]) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def _place(fault: BaseException) -> str:
-    """Where in the user's own code a fault was raised."""
+def told(fault: BaseException) -> str:
+    """What a user's code raised, in one line, with its place in the user's own files as far as it is known."""
+    message = str(fault).strip().partition("\n")[0]
     if isinstance(fault, SyntaxError) and fault.filename:
-        return f" ({Path(fault.filename).name}, line {fault.lineno})"
-    last = None
-    trace = fault.__traceback__
-    while trace is not None:
-        name = trace.tb_frame.f_code.co_filename
-        last = (name, trace.tb_lineno) if not name.startswith("<") and name != __file__ else last
-        trace = trace.tb_next
-    return f" ({Path(last[0]).name}, line {last[1]})" if last else ""
+        return f"SyntaxError: {fault.msg} ({Path(fault.filename).name}, line {fault.lineno})"
+    places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(fault.__traceback__)]
+    own = [place for place in places if any(Path(place[0]).is_relative_to(copy.name) for copy in _copies.values())]
+    where = f" ({Path(own[-1][0]).name}, line {own[-1][1]})" if own else ""
+    return f"{type(fault).__name__}{f': {message}' if message else ''}{where}"

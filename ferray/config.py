@@ -181,6 +181,8 @@ class Config(Frozen):
                 raise ValueError(f"{field}_arguments have no effect with {field} {getattr(self, field)!r}")
         if self.loss != "cross_entropy" and self.label_smoothing:
             raise ValueError(f"label_smoothing has no effect with loss {self.loss!r}; leave it out, or use loss_arguments")
+        if self.loss != "cross_entropy" and self.soft_labels:
+            raise ValueError(f"soft_labels are for cross_entropy, not loss {self.loss!r}; leave them out")
         if self.weight_decay and self.optimizer == "adam":
             raise ValueError("weight_decay has no effect with optimizer 'adam'; use l2, or optimizer 'adamw'")
         if self.optimizer != "sgd" and self.momentum != type(self).model_fields["momentum"].default:

@@ -19,7 +19,7 @@ def describe() -> dict[str, str | bool | None]:
         "commit": commit,
         "dirty": None if commit is None else bool(_git("status", "--porcelain", "--untracked-files=no")),
         "python": platform.python_version(),
-        **{name: _version(name) for name in ("torch", "ray", "numpy")},
+        **{name: _version(name) for name in ("torch", "torchvision", "ray", "numpy")},
         "host": platform.node(),
         "platform": platform.platform(),
         "processor": _processor(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -126,7 +126,8 @@ def describe(ledger: Ledger, entry: Entry, weights: bytes) -> tuple[dict[str, An
     data = ledger.data(identity["data"])
     config = identity["config"]
     channels, height, width = data["image_shape"]
-    code, sources = {}, {}
+    code: dict[str, Any] = {}
+    sources: dict[str, bytes] = {}
     if "model" in identity.get("files", {}):
         code, sources = ledger.code(identity["files"]["model"])
     epoch = ledger.epoch(entry.key, record["selected_epoch"])

@@ -1,4 +1,4 @@
-"""The two networks of the reference study, the CNN and the DNN, as PyTorch modules for images of any size."""
+"""The two networks of the reference study, the CNN and the DNN, as PyTorch modules for images of any size; and building any network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ferray.config import Config
+from ferray.attachments import Attachments
+from ferray.config import OWN_NETWORKS, Config
+from ferray.foreign_networks import build_foreign
 from ferray.seeds import derive
 
 CNN_FILTERS = (32, 64, 128)
@@ -145,12 +147,17 @@ class DNN(nn.Module):
         return logits
 
 
-def build(config: Config, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+def build(config: Config, image_shape: tuple[int, int, int], classes: int, attachments: Attachments | None = None) -> nn.Module:
     """The config's network for images [channels, height, width], on the processor, initialised from the config's seed.
 
-    Kernels are Glorot-uniform (Glorot and Bengio, 2010) and biases zero, as in Keras. Each parameter has its own stream, named
-    after it, so that a layer's first weights do not depend on which other layers there are. torch's global generator is not used.
+    A network of the user's own needs its ``attachments``; see ferray.foreign_networks. Weights to begin from are not read here.
+
+    In ferray's own, kernels are Glorot-uniform (Glorot and Bengio, 2010) and biases zero, as in Keras. Each parameter has its own
+    stream, named after it, so that a layer's first weights do not depend on which other layers there are. torch's global generator is
+    not used.
     """
+    if config.model not in OWN_NETWORKS:
+        return build_foreign(config, image_shape, classes, attachments or Attachments())
     network = CNN if config.model == "cnn" else DNN
     with torch.device("meta"):  # constructors would initialise from the global generator
         model = network(config, image_shape, classes)
@@ -175,8 +182,11 @@ def reseed_dropout(model: nn.Module, seed: int, *, epoch: int, device: torch.dev
 
 
 def kernels(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters that l1 and l2 penalise: weights of convolutions and dense layers, not biases and not normalization."""
-    return [parameter for parameter in model.parameters() if parameter.dim() >= 2]
+    """The parameters that l1 and l2 penalise: weights of convolutions and dense layers, not biases and not normalization.
+
+    In general these are the trainable ones of at least two dimensions.
+    """
+    return [parameter for parameter in model.parameters() if parameter.dim() >= 2 and parameter.requires_grad]
 
 
 def parameter_count(model: nn.Module) -> int:

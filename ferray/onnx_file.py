@@ -40,7 +40,7 @@ def dump(description: Mapping[str, Any], weights: bytes, sources: Mapping[str, b
     try:
         with _quiet():
             program = torch.onnx.export(network, (example,), dynamo=True, dynamic_shapes=dynamic, verbose=False, **names)  # type: ignore[arg-type]
-    except Exception as error:  # noqa: BLE001 - the exporter raises whatever the network makes it stumble over
+    except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(f"the network {description['config']['model']!r} has no ONNX form: {type(error).__name__}: {reason}") from error
     if program is None:

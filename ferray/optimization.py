@@ -56,6 +56,8 @@ class Optimization:
     @torch.no_grad()
     def penalty(self) -> Tensor:
         """l1 * sum |w| + l2 * sum w^2 over kernels, a number on the model's device."""
+        if not self.kernels:
+            return torch.zeros(())
         magnitudes = torch.stack(torch._foreach_norm(self.kernels, 1, dtype=torch.float64)).sum()
         squares = torch.stack(torch._foreach_norm(self.kernels, 2, dtype=torch.float64)).square().sum()
         return self.config.l1 * magnitudes + self.config.l2 * squares
@@ -75,15 +77,18 @@ class Optimization:
     @torch.no_grad()
     def _add_penalty_gradients(self) -> None:
         # Far cheaper than autograd through the sums, which would read and write every kernel several times more.
-        gradients = [kernel.grad for kernel in self.kernels if kernel.grad is not None]
+        reached = [kernel for kernel in self.kernels if kernel.grad is not None]  # a network may leave some of its layers unused
+        gradients = [kernel.grad for kernel in reached if kernel.grad is not None]
+        if not reached:
+            return
         if self.config.l1:
-            torch._foreach_add_(gradients, torch._foreach_sign(self.kernels), alpha=self.config.l1)
+            torch._foreach_add_(gradients, torch._foreach_sign(reached), alpha=self.config.l1)
         if self.config.l2:
-            torch._foreach_add_(gradients, self.kernels, alpha=2 * self.config.l2)
+            torch._foreach_add_(gradients, reached, alpha=2 * self.config.l2)
 
 
 def _optimizer(model: nn.Module, config: Config) -> Optimizer:
-    parameters, rate = list(model.parameters()), config.learning_rate
+    parameters, rate = [parameter for parameter in model.parameters() if parameter.requires_grad], config.learning_rate
     if config.optimizer == "sgd":
         nesterov = config.momentum > 0  # torch refuses it without momentum
         return SGD(parameters, rate, momentum=config.momentum, nesterov=nesterov, weight_decay=config.weight_decay, fused=True)

@@ -1,47 +1,190 @@
-"""What the terminal says while Ray Tune runs trials: a line per epoch and per ended trial."""
+"""How far a run is: which trials run, wait and have ended, how fast they are, and how long the rest will take."""
 
 from __future__ import annotations
 
+import math
+import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import mean, median
+from typing import TYPE_CHECKING, Any
 
-from ray.tune import Callback
+from ferray.estimate import cost, makespan
 
-from ferray.trainable import epoch_line
-from ferray.trial import Trial
+if TYPE_CHECKING:
+    from ferray.display import Display
+    from ferray.trial import Trial
 
-
-class Progress(Callback):
-    """Tells each epoch and each end as it happens, and remembers which trials ended."""
-
-    def __init__(self, trials: Mapping[str, Trial], say: Callable[[str], None]) -> None:
-        self._trials = trials
-        self._say = say
-        self._began = time.monotonic()
-        self.ended: set[str] = set()
-
-    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
-        """Called by Tune with each report of a trial."""
-        if "epoch" in result:
-            self._say(epoch_line(self._trials[_key(trial)], result))
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Called by Tune when a trial's function has returned."""
-        status = (trial.last_result or {}).get("status", "finished")
-        self._end(trial, "finished" if status == "running" else status)
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Called by Tune when a trial's process died once too often."""
-        self._end(trial, "failed")
-
-    def _end(self, trial: Any, status: str) -> None:
-        key = _key(trial)
-        self.ended.add(key)
-        elapsed = time.monotonic() - self._began
-        self._say(f"[{len(self.ended)}/{len(self._trials)}] {self._trials[key].label}: {status} ({elapsed:.0f} s so far)")
+LATEST = 20
+"""Epochs of one kind, the latest ones, that tell how long the next will take."""
 
 
-def _key(trial: Any) -> str:
-    key: str = trial.config["trial"]["key"]
-    return key
+@dataclass
+class Running:
+    """A trial that is being trained, with the row of its last epoch (None before the first) and when that came."""
+
+    trial: Trial
+    row: Mapping[str, Any] | None
+    since: float
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch that ended."""
+        return int(self.row["epoch"]) if self.row else 0
+
+
+@dataclass(frozen=True)
+class Best:
+    """Of a variant: the mean over its seeds of the highest validation accuracy, and how many seeds these are."""
+
+    variant: str
+    accuracy: float
+    seeds: int
+
+
+@dataclass
+class Progress:
+    """What is known of a run, kept up by whoever runs the trials, and shown by a display, which hears of every change.
+
+    ``trials`` are all of the study. ``statuses`` says how each one stood before, and ``epochs`` how many it had, and ``accuracies``
+    the highest validation accuracy of those that ended. ``expected`` holds seconds per epoch by key, as far as known before.
+    """
+
+    study: str
+    trials: Mapping[str, Trial]
+    statuses: dict[str, str]
+    epochs: dict[str, int]
+    accuracies: dict[str, float]
+    display: Display
+    shape: Sequence[int]
+    expected: Mapping[str, float] = field(default_factory=dict)
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self.began = self.clock()
+        self.lock = threading.RLock()
+        """Held while the figures change, and to be held while several are read by another thread."""
+        self.running: dict[str, Running] = {}
+        self.todo = {key for key in self.trials if self.statuses.get(key) not in ("finished", "diverged", "failed")}
+        self.at_once = 1
+        self.doing = ""
+        """What is being done before trials can run."""
+        self._planned = len(self.todo)
+        self._paces: dict[str, list[float]] = {}
+        self._highest: dict[str, float] = {}
+        self._costs = {key: cost(one.config, self.shape, one.attachments.digests.get("model")) for key, one in self.trials.items()}
+
+    def again(self, key: str) -> None:
+        """A failed trial is to run again."""
+        with self.lock:
+            self.todo.add(key)
+            self._planned = len(self.todo)
+
+    def start(self, trial: Trial) -> None:
+        """A trial has begun, or goes on."""
+        with self.lock:
+            self.running[trial.key] = Running(trial, None, self.clock())
+            self.at_once = max(self.at_once, len(self.running))
+
+    def epoch(self, trial: Trial, row: Mapping[str, Any]) -> None:
+        """A trial has ended an epoch."""
+        with self.lock:
+            self.running[trial.key] = Running(trial, dict(row), self.clock())
+            self.at_once = max(self.at_once, len(self.running))
+            self.epochs[trial.key] = int(row["epoch"])
+            self._paces.setdefault(self._costs[trial.key], []).append(row["seconds"])
+            accuracy = row["validation_accuracy"]
+            if not math.isnan(accuracy):  # as it may be where the training diverged
+                self._highest[trial.key] = max(accuracy, self._highest.get(trial.key, 0.0), self.accuracies.get(trial.key, 0.0))
+        self.display.epoch(self, trial, row)
+
+    def lost(self, trial: Trial, told: str) -> None:
+        """The process of a trial has died, and it will go on in another."""
+        with self.lock:
+            self.running.pop(trial.key, None)
+        self.display.say(f"{trial.label}: its process died, and it will go on in another ({told})")
+
+    def end(self, trial: Trial, status: str, told: str | None = None) -> None:
+        """A trial has ended, or is left to another driver (``busy``); ``told`` is what failed."""
+        with self.lock:
+            self.running.pop(trial.key, None)
+            if status == "busy":
+                return
+            self.todo.discard(trial.key)
+            self.statuses[trial.key] = status
+            if trial.key in self._highest and status == "finished":
+                self.accuracies[trial.key] = self._highest[trial.key]
+        self.display.end(self, trial, status, told)
+
+    # What there is to show
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Trials by what they do: done, running, waiting, failed."""
+        statuses = Counter(status for key, status in self.statuses.items() if key not in self.todo)
+        failed = statuses["failed"]
+        running = len(self.running)
+        return {
+            "done": len(self.trials) - len(self.todo) - failed,
+            "running": running,
+            "waiting": max(0, len(self.todo) - running),
+            "failed": failed,
+        }
+
+    @property
+    def ended(self) -> tuple[int, int]:
+        """How many trials have ended in this run, of how many."""
+        return self._planned - len(self.todo), self._planned
+
+    @property
+    def epochs_done(self) -> tuple[int, int]:
+        """How many epochs there are, of all; a trial that has ended counts whole, wherever it stopped."""
+        whole = {key: trial.config.epochs for key, trial in self.trials.items()}
+        return sum(min(self.epochs.get(key, 0), whole[key]) if key in self.todo else whole[key] for key in whole), sum(whole.values())
+
+    @property
+    def images_per_second(self) -> float:
+        """Of all running trials together, as far as they have ended an epoch."""
+        return sum(float(one.row["images_per_second"]) for one in self.running.values() if one.row)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return self.clock() - self.began
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until all trials have ended, at the pace of this run or as expected before; None while nothing is known."""
+        jobs = []
+        now = self.clock()
+        for key in sorted(self.todo, key=lambda key: key not in self.running):
+            trial = self.trials[key]
+            pace = self._pace(trial)
+            if pace is None:
+                return None
+            spent = now - self.running[key].since if key in self.running else 0.0
+            jobs.append(max(0.0, pace * (trial.config.epochs - self.epochs.get(key, 0)) - min(spent, pace)))
+        return makespan(jobs, self.at_once)
+
+    def best(self) -> list[Best]:
+        """The best of each variant that has a finished trial, over its samples."""
+        found: dict[tuple[str, int], list[float]] = {}
+        for key, accuracy in self.accuracies.items():
+            trial = self.trials[key]
+            found.setdefault((trial.variant, trial.sample), []).append(accuracy)
+        best: dict[str, Best] = {}
+        for variant in dict.fromkeys(trial.variant for trial in self.trials.values()):
+            samples = [Best(variant, mean(values), len(values)) for (name, _), values in found.items() if name == variant]
+            if samples:
+                best[variant] = max(samples, key=lambda one: one.accuracy)
+        return list(best.values())
+
+    def _pace(self, trial: Trial) -> float | None:
+        """Seconds per epoch."""
+        seen = self._paces.get(self._costs[trial.key]) or []
+        if not seen and trial.key in self.expected:
+            return self.expected[trial.key]
+        seen = seen or [pace for paces in self._paces.values() for pace in paces]
+        return median(seen[-LATEST:]) if seen else None

@@ -22,11 +22,14 @@ def main(
     storage: Annotated[Path, typer.Option(help="The folder with the records, where a name or a file is given.")] = Path(DEFAULT_STORAGE),
 ) -> None:
     """Writes the report of a study, as far as its trials are, and says where the page lies."""
-    from ferray.analysis.report import write_report
+    from ferray.analysis.report import make_report
 
     ledger, name = locate(study, storage)
     print(f"study {name} in {ledger.path}", flush=True)
-    print(f"report: {write_report(ledger.path, name)}", flush=True)
+    report = make_report(ledger.path, name)
+    for remark in report.remarks:
+        print(f"note: {remark}", flush=True)
+    print(f"report: {report.page}", flush=True)
 
 
 def locate(given: str | None, storage: Path) -> tuple[Ledger, str]:

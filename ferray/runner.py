@@ -17,10 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from ferray import environment
+from ferray.check import check
 from ferray.data.dataset import thumbnails
+from ferray.display import Display, Lines, fitting
+from ferray.errors import LedgerError
+from ferray.estimate import Pace, duration, from_ledger, makespan
+from ferray.interruption import terminated_as_interrupted
 from ferray.ledger import DEFAULT_STORAGE, Ledger
 from ferray.ledger.writer import LedgerWriter
-from ferray.trainable import epoch_line, run_trial
+from ferray.machine import Machine
+from ferray.progress import Progress
+from ferray.trainable import run_trial
 
 if TYPE_CHECKING:
     from ferray.data import Dataset
@@ -57,16 +65,24 @@ def run(
     retry_failed: bool = False,
     only: Collection[str] | None = None,
     text: str | None = None,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] | None = None,
+    display: Display | None = None,
 ) -> Outcome:
     """Runs every trial of the study that the ledger does not hold, and keeps the study for the report.
 
     ``address`` names a Ray cluster (the environment variable RAY_ADDRESS serves too); without one Ray starts on this machine.
     ``local`` needs no Ray: the same trials in this process, in order. ``retry_failed`` runs failed trials again. ``only`` holds the
     keys of the trials to run, where not all of a study that was run before are meant. ``text`` is the study file, for the report.
-    ``say`` takes each line of progress. Raises FerrayError for what the user can mend.
+    Progress is shown by ``display``; left out, it is a live picture in a terminal or a notebook, and printed lines elsewhere. ``say``
+    is short for a display that hands each line to a function.
+
+    Ctrl-C, SIGTERM or a notebook's interrupt button while trials run ends them: what is finished is kept, half-trained trials keep
+    their last checkpoint, and the outcome says ``interrupted``. Raises FerrayError for what the user can mend.
     """
+    display = display or (Lines(say) if say else fitting())
     storage = Ledger(storage or DEFAULT_STORAGE).path.absolute()
+    if local:
+        Machine.here(gpus=study.gpus > 0).check(study)
     data = study.load_data()
     plan = study.plan(data)
     writer = LedgerWriter(storage, retry_failed=retry_failed)
@@ -78,26 +94,66 @@ def run(
         if ledger.status(trial.key, verify=True) == "damaged":
             place = writer.set_aside(trial.key)
             if place is not None:  # else another driver has seen to it
-                say(f"the record of {trial.label} is damaged; it was set aside as {place} and will run again")
+                display.say(f"the record of {trial.label} is damaged; it was set aside as {place} and will run again")
     todo = _missing(ledger, trials.values(), retry_failed=retry_failed)
-    say(_what_is_to_do(study, trials, todo, ledger))
+    pace = from_ledger(ledger, todo, data, processor=environment.describe()["processor"]) if todo else Pace()  # type: ignore[arg-type]
+    display.say(_what_is_to_do(study, trials, todo, ledger, pace, 1 if local else _slots(study, address)))
+    check(todo, data, display.say)
     interrupted = False
     if todo:
+        progress = _progress(study, trials, todo, data, ledger, pace, display)
         try:
-            here = _in_this_process(study, data, writer, say) if local else _on_ray(study, data, ledger, address, retry_failed, say)
-            with here as execute:
-                interrupted = _until_done(todo, ledger, execute, say)
+            with terminated_as_interrupted(), display.watch(progress):
+                here = (
+                    _in_this_process(study, data, ledger, writer, progress)
+                    if local
+                    else _on_ray(study, data, ledger, progress, address, retry_failed)
+                )
+                with here as execute:
+                    interrupted = _until_done(todo, ledger, execute, display)
         except KeyboardInterrupt:
             interrupted = True
+        except LedgerError as error:
+            raise LedgerError(f"{error}; what has ended is kept, and the same command goes on once this is mended") from error
     statuses = {key: ledger.status(key) for key in trials}
-    failures = {trial.label: _told(ledger, trial) for trial in trials.values() if statuses[trial.key] == "failed"}
+    failures = {trial.label: ledger.failure(trial.key) for trial in trials.values() if statuses[trial.key] == "failed"}
     ended = len(todo) - len(_missing(ledger, todo, retry_failed=False))
+    if interrupted:
+        display.say(_interrupted(todo, ledger))
     return Outcome(storage, study.name, dict(Counter[str](statuses.values())), ended, failures, interrupted)
 
 
-def _told(ledger: Ledger, trial: Trial) -> str:
-    error = (ledger.record(trial.key) or {}).get("error") or {}
-    return f"{error.get('type')}: {error.get('message')}"
+def _interrupted(todo: list[Trial], ledger: Ledger) -> str:
+    missing = _missing(ledger, todo, retry_failed=False)
+    half_trained = sum(ledger.checkpoint_file(trial.key).exists() for trial in missing)
+    half = f", {half_trained} of them from a checkpoint" if half_trained else ""
+    command = _command()
+    again = f"go on with: {command}" if command.startswith("python -m") else "run the same again to go on"
+    return f"interrupted: what has ended is kept, {len(missing)} trials are left{half}; {again}"
+
+
+def _slots(study: Study, address: str | None) -> int | None:
+    """How many trials this machine runs at a time; None where they run on a cluster."""
+    if address or os.environ.get("RAY_ADDRESS"):
+        return None
+    return Machine.here(gpus=study.gpus > 0).slots(study)
+
+
+def _progress(
+    study: Study, trials: dict[str, Trial], todo: list[Trial], data: Dataset, ledger: Ledger, pace: Pace, display: Display
+) -> Progress:
+    statuses = {key: str(ledger.status(key)) for key in trials}
+    rows = {key: ledger.epochs(key) for key in trials}
+    accuracies = {}
+    for key, status in statuses.items():
+        reached = [row["validation_accuracy"] for row in rows[key] if row.get("validation_accuracy") is not None]
+        if status == "finished" and reached:
+            accuracies[key] = max(reached)
+    epochs = {key: len(found) for key, found in rows.items()}
+    progress = Progress(study.name, trials, statuses, epochs, accuracies, display, data.image_shape, pace.seconds)
+    for trial in todo:
+        progress.again(trial.key)
+    return progress
 
 
 def _missing(ledger: Ledger, trials: Iterable[Trial], *, retry_failed: bool) -> list[Trial]:
@@ -105,15 +161,20 @@ def _missing(ledger: Ledger, trials: Iterable[Trial], *, retry_failed: bool) -> 
     return [trial for trial in trials if ledger.status(trial.key) not in done]
 
 
-def _what_is_to_do(study: Study, trials: dict[str, Trial], todo: list[Trial], ledger: Ledger) -> str:
+def _what_is_to_do(study: Study, trials: dict[str, Trial], todo: list[Trial], ledger: Ledger, pace: Pace, slots: int | None) -> str:
     there = len(trials) - len(todo)
     plan = f"study {study.name}: {len(trials)} trials planned, {there} in the ledger, {len(todo)} to run"
     if not todo:
         return plan
     begun = {trial.key: len(ledger.epochs(trial.key)) for trial in todo}
     half_trained = sum(epochs > 0 for epochs in begun.values())
-    left = sum(trial.config.epochs - begun[trial.key] for trial in todo)
-    return f"{plan}{f', {half_trained} of them half-trained' if half_trained else ''} (about {left} epochs)"
+    left = {trial.key: trial.config.epochs - begun[trial.key] for trial in todo}
+    told = [f"about {sum(left.values())} epochs"]
+    if all(key in pace.seconds for key in left):
+        jobs = [pace.seconds[key] * epochs for key, epochs in left.items()]
+        takes = f"{duration(makespan(jobs, slots))}" if slots else f"{duration(sum(jobs))} of training"
+        told.append(f"{takes} by {pace.basis}")
+    return f"{plan}{f', {half_trained} of them half-trained' if half_trained else ''} ({', '.join(told)})"
 
 
 def _save(writer: LedgerWriter, study: Study, plan: list[Trial], data: Dataset, text: str | None) -> None:
@@ -166,10 +227,12 @@ def _command() -> str:
     program = Path(sys.argv[0])
     if program.name == "tune.py" and program.parent.name == "ferray":
         return shlex.join(["python", "-m", "ferray.tune", *sys.argv[1:]])
+    if program.name == "ipykernel_launcher.py":
+        return "a notebook"
     return shlex.join(sys.argv)
 
 
-def _until_done(todo: list[Trial], ledger: Ledger, execute: Executor, say: Callable[[str], None]) -> bool:
+def _until_done(todo: list[Trial], ledger: Ledger, execute: Executor, display: Display) -> bool:
     """Executes what is free until every trial has ended; True where the user interrupted it.
 
     Trials that another driver is running are waited for, and taken over if it dies.
@@ -183,7 +246,7 @@ def _until_done(todo: list[Trial], ledger: Ledger, execute: Executor, say: Calla
             is_waiting = False
         else:
             if not is_waiting:
-                say(f"waiting for {len(todo)} trials that another driver is running")
+                display.say(f"waiting for {len(todo)} trials that another driver is running")
             is_waiting = True
             time.sleep(POLL_SECONDS)
         todo = _missing(ledger, todo, retry_failed=False)
@@ -191,24 +254,25 @@ def _until_done(todo: list[Trial], ledger: Ledger, execute: Executor, say: Calla
 
 
 def _on_ray(
-    study: Study, data: Dataset, ledger: Ledger, address: str | None, retry_failed: bool, say: Callable[[str], None]
+    study: Study, data: Dataset, ledger: Ledger, progress: Progress, address: str | None, retry_failed: bool
 ) -> AbstractContextManager[Executor]:
     from ferray.experiment import experiments
 
-    return experiments(study, data, ledger, address=address, retry_failed=retry_failed, say=say)
+    return experiments(study, data, ledger, progress, address=address, retry_failed=retry_failed)
 
 
 @contextmanager
-def _in_this_process(study: Study, data: Dataset, writer: LedgerWriter, say: Callable[[str], None]) -> Iterator[Executor]:
+def _in_this_process(study: Study, data: Dataset, ledger: Ledger, writer: LedgerWriter, progress: Progress) -> Iterator[Executor]:
     def execute(trials: list[Trial]) -> bool:
-        for number, trial in enumerate(trials, start=1):
-            report = partial(_say_epoch, say, trial)
-            status = run_trial(trial, data, writer, report, keep_weights=study.keep_weights)
-            say(f"[{number}/{len(trials)}] {trial.label}: {status}")
+        for trial in trials:
+            progress.start(trial)
+            status = run_trial(trial, data, writer, partial(progress.epoch, trial), keep_weights=study.keep_weights)
+            if status == "done":  # another driver has run it meanwhile
+                status = ledger.status(trial.key)
+            progress.end(trial, status, ledger.failure(trial.key) if status == "failed" else None)
         return False
 
-    yield execute
-
-
-def _say_epoch(say: Callable[[str], None], trial: Trial, row: dict[str, Any]) -> None:
-    say(epoch_line(trial, row))
+    try:
+        yield execute
+    finally:
+        writer.close()

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ferray.training import Epoch
     from ferray.trial import Trial
 
+STORAGE_FAILED = "storage failed"
+"""The last word of a trial whose record could not be written, which says nothing about the trial."""
 CHECKPOINT_SHARE = 0.05
 """Of a trial's time, at most this much goes into checkpoints; slow epochs therefore each leave one."""
 
@@ -115,6 +117,7 @@ def run_trial(trial: Trial, data: Dataset, writer: Writer, report: Callable[[dic
                 "selected_epoch": epoch.selected_epoch or None,
                 "parameters": epoch.parameters,
                 "error": None,
+                **({} if epoch.pretrained is None else {"pretrained": epoch.pretrained}),
             }
             predictions, weights = _predictions(epoch), _weights(epoch)
         writer.finish(trial.key, begun.attempt, {**summary, "environment": machine}, predictions, weights)
@@ -126,7 +129,7 @@ def run_trial(trial: Trial, data: Dataset, writer: Writer, report: Callable[[dic
 def _train(
     trial: Trial, data: Dataset, writer: Writer, begun: Begun, report: Callable[[dict[str, Any]], None], *, keep_weights: bool
 ) -> Epoch:
-    from ferray.training import dump_state
+    from ferray.state import dump_state
 
     saved = time.monotonic()
     cost = 0.0
@@ -145,7 +148,8 @@ def _train(
 
 
 def _epochs(trial: Trial, data: Dataset, checkpoint: bytes | None, *, keep_weights: bool) -> Iterator[Epoch]:
-    from ferray.training import fit, load_state
+    from ferray.state import load_state
+    from ferray.training import fit
 
     try:
         state = None if checkpoint is None else load_state(checkpoint)
@@ -185,17 +189,11 @@ def _settings(config: Config) -> dict[str, Any]:
     return settings
 
 
-def epoch_line(trial: Trial, row: Mapping[str, Any]) -> str:
-    """One epoch of a trial in a line."""
-    return (
-        f"{trial.label}: epoch {row['epoch']}/{trial.config.epochs}, loss {row['train_loss']:.3f}, "
-        f"validation accuracy {row['validation_accuracy']:.3f}, {row['images_per_second']:.0f} images/s"
-    )
-
-
 def tune_trial(parameters: dict[str, Any], trials: dict[str, Trial], data: Dataset, actor: Any, *, keep_weights: bool = False) -> None:
     """A trial as a function for ray.tune: ``parameters["trial"]["key"]`` says which of ``trials`` it is."""
     from ray import tune
+
+    from ferray.ledger.writer import StaleAttemptError
 
     trial = trials[parameters["trial"]["key"]]
     reported = False
@@ -205,6 +203,13 @@ def tune_trial(parameters: dict[str, Any], trials: dict[str, Trial], data: Datas
         reported = True
         tune.report({**row, "status": "running"})
 
-    status = run_trial(trial, data, ActorWriter(actor), report, keep_weights=keep_weights)
+    try:
+        status = run_trial(trial, data, ActorWriter(actor), report, keep_weights=keep_weights)
+    except StaleAttemptError:
+        raise
+    except LedgerError as error:
+        # Not raised, since Tune would begin the trial anew, and then all others, on storage that cannot be written.
+        tune.report({"status": STORAGE_FAILED, "error": str(error)})
+        return
     if not reported or status != "finished":
         tune.report({"status": status})  # Tune wants a last word of every trial

@@ -190,7 +190,7 @@ def _onnx_model(file: Path) -> Model:
     try:
         session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
         description = json.loads(session.get_modelmeta().custom_metadata_map["ferray"])
-    except Exception as error:  # onnxruntime raises types of its own for every fault
+    except Exception as error:  # noqa: BLE001 - onnxruntime raises types of its own for every fault
         raise ModelError(f"{file} is no network that ferray exported: {error}") from None
 
     def compute(images: NDArray[np.uint8]) -> NDArray[np.float32]:

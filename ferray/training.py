@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import io
 import math
-import os
 import time
 import warnings
 from collections.abc import Iterator
@@ -22,19 +18,23 @@ from torch import Tensor
 
 from ferray.attachments import Attachments, Finder
 from ferray.augmentation import augment, draw
-from ferray.config import Config
+from ferray.config import OWN_NETWORKS, Config
 from ferray.errors import ResourceError
-from ferray.metrics import accuracy, confusion_matrix, macro_f1
-from ferray.models import build, parameter_count, reseed_dropout
+from ferray.foreign_networks import TORCHVISION
+from ferray.generators import seeded
+from ferray.losses import Loss, vote_shares
+from ferray.metrics import scores
+from ferray.models import build, channels_last, parameter_count, reseed_dropout
 from ferray.normalization import InputNormalization
 from ferray.optimization import Optimization
+from ferray.pretrained import begin_from
+from ferray.process import set_process_state
 from ferray.seeds import derive
+from ferray.state import State, copied
+from ferray.transforms import Transform
 
 if TYPE_CHECKING:
     from ferray.data import Dataset
-
-State = dict[str, Any]
-"""All that a training goes on from: plain dictionaries, lists, numbers, strings and tensors on the processor."""
 
 Probabilities = dict[str, NDArray[np.float32]]
 """Class probabilities [n, classes] of the splits "validation" and, where it has images, "test"."""
@@ -42,24 +42,23 @@ Probabilities = dict[str, NDArray[np.float32]]
 EVALUATION_BATCH = 256
 """Images per forward pass of an evaluation."""
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-MALLOPT_LIMIT = 2**30
-
 
 @dataclass(frozen=True)
 class Epoch:
     """What one epoch left behind.
 
-    ``row`` holds the figures of the ledger's row. Losses are mean cross-entropies without penalty and without label smoothing, so that
-    the splits and the variants compare; the training figures are running ones over the epoch's augmented batches, as Keras reports
-    them. ``learning_rate`` is that of the epoch's last step, ``seconds`` covers training and evaluation, ``images_per_second``
-    training alone. ``selected_epoch`` is the epoch of highest validation accuracy so far, the first among equals; it is 0, with no
-    probabilities, where none was finite. A diverged epoch is a training's last, and its figures and probabilities may not be finite.
+    ``row`` holds the figures of the ledger's row. Losses are mean cross-entropies against the labels, without penalty and without
+    label smoothing, whatever is minimised, so that the splits and the variants compare; the training figures are running ones over
+    the epoch's augmented batches, as Keras reports them. ``learning_rate`` is that of the epoch's last step, ``seconds`` covers
+    training and evaluation, ``images_per_second`` training alone. ``selected_epoch`` is the epoch of highest validation accuracy so
+    far, the first among equals; it is 0, with no probabilities, where none was finite. A diverged epoch is a training's last, and
+    its figures and probabilities may not be finite.
     A test split without images has no figures and no probabilities, one without labels has probabilities and no figures.
 
     ``selected_weights`` holds, where ``fit`` was asked to keep them, copies of the network's parameters and running statistics at the
     selected epoch, on the processor, with the input normalization's tensors, where it has any, as ``input.mean`` and
     ``input.deviation``. They are empty where no epoch was finite, or where training went on from a state that had not kept them.
+    ``pretrained`` says which weights were taken from the config's file, if it names one.
     """
 
     row: dict[str, float | int]
@@ -69,6 +68,7 @@ class Epoch:
     selected_weights: dict[str, Tensor] = field(repr=False)
     diverged: bool
     parameters: int
+    pretrained: str | None
     _training: _Training = field(repr=False, compare=False)
 
     def state(self) -> State:
@@ -79,7 +79,7 @@ class Epoch:
     def weights(self) -> dict[str, Tensor]:
         """The network's parameters and running statistics by name, copied; to be called before the next epoch is asked for."""
         self._check_current()
-        return {name: _copied(value) for name, value in self._training.model.state_dict().items()}
+        return {name: copied(value) for name, value in self._training.model.state_dict().items()}
 
     def _check_current(self) -> None:
         if self._training.epoch != self.row["epoch"]:
@@ -113,26 +113,13 @@ def _epochs(config: Config, data: Dataset, resume: State | None, attachments: At
     while epoch < config.epochs:
         epoch += 1
         # At each epoch, since another training of the same process may have its turn in between.
-        _set_process_state(config)
+        set_process_state(config)
         if training is None:
             training = _Training(config, data, resume, attachments, keep_weights=keep_weights)
         result = training.run_epoch()
         yield result
         if result.diverged:
             return
-
-
-def dump_state(state: State) -> bytes:
-    """A state as bytes for a file."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    return buffer.getvalue()
-
-
-def load_state(content: bytes) -> State:
-    """The state that dump_state() wrote; runs no code that the bytes might hold."""
-    state: State = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    return state
 
 
 class _Training:
@@ -148,9 +135,15 @@ class _Training:
         self.images = {name: images.to(self.device) for name, images in host_images.items()}
         self.labels = {name: _tensor(split.labels).to(self.device) for name, split in data.splits.items()}
         self.labelled = {name for name, split in data.splits.items() if split.labelled}
-        self.model = build(config, data.image_shape, self.classes).to(self.device)
+        model = build(config, data.image_shape, self.classes, attachments)
+        self.pretrained = None if attachments.pretrained is None else begin_from(model, attachments.pretrained)
+        self.model = model.to(self.device)
         self.parameters = parameter_count(self.model)
-        self.optimization = Optimization(self.model, config, math.ceil(len(self.labels["train"]) / config.batch_size))
+        self.loss = Loss(config, self.classes, attachments, self.device)
+        self.transform = None if config.transform is None else Transform(config, data.image_shape, attachments)
+        labels = self.labels["train"]
+        self.targets = vote_shares(getattr(data.train, "votes", None), labels, self.classes) if config.soft_labels else labels
+        self.optimization = Optimization(self.model, config, len(self._batches(labels)))
         self.epoch = 0
         self.selected_epoch = 0
         self.selected_accuracy = -1.0
@@ -163,14 +156,15 @@ class _Training:
         """Trains for one epoch and evaluates."""
         start = time.perf_counter()
         self.epoch += 1
-        with torch.autocast(self.device.type, enabled=False):  # whatever the caller has switched on
+        # Whatever the caller has switched on; and a user's own code may draw from the global generators.
+        with torch.autocast(self.device.type, enabled=False), seeded(derive(self.config.seed, "global", self.epoch), self.device):
             figures, learning_rate = self._train()
             trained = time.perf_counter()
             probabilities = {}
             for split in ("validation", "test"):
                 if len(self.labels[split]):
-                    split_figures, probabilities[split] = self._evaluate(split)
-                    figures |= split_figures
+                    of_split, probabilities[split] = self._evaluate(split)
+                    figures |= of_split
             penalty = self.optimization.penalty().item()
         finite = math.isfinite(figures["train_loss"]) and math.isfinite(figures["validation_loss"]) and self._has_finite_weights()
         if finite:
@@ -188,16 +182,18 @@ class _Training:
             "images_per_second": len(self.labels["train"]) / (trained - start),
         }
         selected = (self.selected_epoch, self.selected_probabilities, self.selected_weights)
-        return Epoch(row, probabilities, *selected, not finite, self.parameters, self)
+        return Epoch(row, probabilities, *selected, not finite, self.parameters, self.pretrained, self)
 
     def state(self) -> State:
         """A copy of everything that the next epoch depends on."""
-        kept = {"selected_weights": _copied(self.selected_weights)} if self.keep_weights else {}
+        kept = {"selected_weights": copied(self.selected_weights)} if self.keep_weights else {}
         return {
             **kept,
             "epoch": self.epoch,
-            "model": _copied(dict(self.model.state_dict())),
-            "optimization": _copied(self.optimization.state()),
+            "model": copied(dict(self.model.state_dict())),
+            "buffers": copied(self._unsaved_buffers()),
+            "loss": copied(dict(self.loss.state())),
+            "optimization": copied(self.optimization.state()),
             "selected_epoch": self.selected_epoch,
             "selected_accuracy": self.selected_accuracy,
             "selected_probabilities": {name: torch.from_numpy(values.copy()) for name, values in self.selected_probabilities.items()},
@@ -205,18 +201,35 @@ class _Training:
 
     def _load(self, state: State) -> None:
         self.model.load_state_dict(state["model"])
-        self.optimization.load(_copied(state["optimization"]))  # the optimizer would go on in the given tensors
+        for name, buffer in self._unsaved_buffers().items():
+            if name in state["buffers"] and state["buffers"][name].shape == buffer.shape:
+                buffer.copy_(state["buffers"][name])
+        self.loss.load(state["loss"])
+        self.optimization.load(copied(state["optimization"]))  # the optimizer would go on in the given tensors
         self.epoch = state["epoch"]
         self.selected_epoch = state["selected_epoch"]
         self.selected_accuracy = state["selected_accuracy"]
         self.selected_probabilities = {name: values.numpy().copy() for name, values in state["selected_probabilities"].items()}
         if self.keep_weights:
-            self.selected_weights = _copied(state.get("selected_weights", {}))
+            self.selected_weights = copied(state.get("selected_weights", {}))
 
     def _weights(self) -> dict[str, Tensor]:
         """Copies of all that turns pixels into logits."""
         tensors = {**self.model.state_dict(), **{f"input.{name}": value for name, value in self.normalize.tensors.items()}}
-        return {name: _copied(value) for name, value in tensors.items()}
+        return {name: copied(value) for name, value in tensors.items() if isinstance(value, Tensor)}
+
+    def _unsaved_buffers(self) -> dict[str, Tensor]:
+        """What a network of the user's own keeps out of its state_dict, and may yet change."""
+        saved = self.model.state_dict()
+        return {name: buffer for name, buffer in self.model.named_buffers() if name not in saved}
+
+    def _batches(self, order: Tensor) -> list[Tensor]:
+        """The images of an epoch [n] in batches. A rest of one image, which torch's batch normalization refuses, joins the one before."""
+        batches = list(torch.split(order, self.config.batch_size))
+        is_foreign = self.config.model not in OWN_NETWORKS
+        if is_foreign and len(batches) > 1 and len(batches[-1]) == 1 < self.config.batch_size:
+            batches[-2:] = [torch.cat(batches[-2:])]
+        return batches
 
     def _train(self) -> tuple[dict[str, float], float]:
         """One pass over the training images; the running figures, and the learning rate of the last step."""
@@ -230,7 +243,7 @@ class _Training:
         }
         reseed_dropout(self.model, config.seed, epoch=self.epoch, device=self.device)
         self.model.train()
-        batches = torch.split(order, config.batch_size)
+        batches = self._batches(order)
         # Made before the loop: small results of each step, kept in between the large ones, would leave the heap in pieces, and it
         # would grow by gigabytes within an epoch.
         losses = torch.empty(len(batches), device=self.device)
@@ -239,12 +252,14 @@ class _Training:
         for step, batch in enumerate(batches):
             targets = labels[batch]
             pixels = augment(images[batch].float(), config.augmentation, {name: values[batch] for name, values in draws.items()})
+            if self.transform is not None:
+                pixels = self.transform(pixels, epoch=self.epoch, step=step)
             with torch.enable_grad():
                 logits = self._logits(pixels)
-                loss = F.cross_entropy(logits, targets, label_smoothing=config.label_smoothing)
+                loss = self.loss(logits, self.targets[batch])
                 torch.autograd.backward(loss)
             logits = logits.detach()
-            losses[step] = F.cross_entropy(logits, targets, reduction="sum") if config.label_smoothing else loss.detach() * len(batch)
+            losses[step] = loss.detach() * len(batch) if self.loss.is_plain else F.cross_entropy(logits, targets, reduction="sum")
             first = step * config.batch_size
             torch.argmax(logits, dim=1, out=predictions[first : first + len(batch)])
             learning_rate = self.optimization.learning_rate
@@ -252,7 +267,7 @@ class _Training:
         total = losses.sum(dtype=torch.float64).item()
         return self._figures("train", total / len(labels), labels[order], predictions), learning_rate
 
-    @torch.inference_mode()
+    @torch.no_grad()  # no inference mode: what a network keeps of it could not be trained on
     def _evaluate(self, split: str) -> tuple[dict[str, float], NDArray[np.float32]]:
         """Loss, accuracy and macro-F1 of a split, where it has labels, and its class probabilities."""
         labels = self.labels[split]
@@ -267,45 +282,19 @@ class _Training:
     def _logits(self, pixels: Tensor) -> Tensor:
         """Float32 logits of images with pixels in 0..255, computed in the config's precision."""
         inputs = self.normalize(pixels)
+        inputs = channels_last(inputs) if self.config.model.startswith(TORCHVISION) else inputs
         # No cache: inside another autocast region it is not emptied, and the network would go on with the weights of earlier steps.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16", cache_enabled=False):
             logits: Tensor = self.model(inputs)
         return logits.float()
 
     def _figures(self, split: str, loss: float, labels: Tensor, predictions: Tensor) -> dict[str, float]:
-        confusion = confusion_matrix(labels.cpu().numpy(), predictions.cpu().numpy(), self.classes)
-        return {f"{split}_loss": loss, f"{split}_accuracy": accuracy(confusion), f"{split}_macro_f1": macro_f1(confusion)}
+        known = scores(loss, labels.cpu().numpy(), predictions.cpu().numpy(), self.classes)
+        return {f"{split}_{name}": value for name, value in known.items()}
 
     def _has_finite_weights(self) -> bool:
-        values = [value for value in self.model.state_dict().values() if value.is_floating_point()]
+        values = [value for value in self.model.state_dict().values() if isinstance(value, Tensor) and value.is_floating_point()]
         return bool(torch.stack([value.isfinite().all() for value in values]).all())
-
-
-def _set_process_state(config: Config) -> None:
-    """Everything global to the process that the numbers depend on, as another training may have left it otherwise."""
-    on_gpu = config.device == "cuda"
-    _keep_freed_memory()
-    torch.set_num_threads(config.threads)
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
-    # All that is used here is deterministic on a processor, where the flag would only cost time.
-    torch.use_deterministic_algorithms(on_gpu, warn_only=True)
-    if on_gpu:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, cuBLAS may sum in another order each time
-
-
-def _keep_freed_memory() -> None:
-    """Tells glibc, where that is the C library, to reuse large freed blocks at once.
-
-    By default it returns them to the system, and each step then waits for its activations' pages to be mapped and cleared again: about
-    a fifth of the CNN's time.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_MMAP_THRESHOLD, MALLOPT_LIMIT)
-        mallopt(M_TRIM_THRESHOLD, MALLOPT_LIMIT)
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:
@@ -313,14 +302,3 @@ def _tensor(array: NDArray[Any]) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array)
-
-
-def _copied(value: Any) -> Any:
-    """The same structure with every tensor copied to the processor."""
-    if isinstance(value, Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_copied(item) for item in value]
-    return value

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ferray import command
+from ferray.display import Display, fitting
 from ferray.errors import ConfigError, nearest
 from ferray.ledger import DEFAULT_STORAGE
+
+if TYPE_CHECKING:
+    from ferray.study import Study
 
 QUICKSTART = "quickstart"
 
@@ -26,27 +31,61 @@ def main(
     local: Annotated[bool, typer.Option("--local", help="The same trials in this process, one after another, without Ray.")] = False,
     address: Annotated[str | None, typer.Option(help="A Ray cluster to run on; RAY_ADDRESS serves too.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Runs failed trials again.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Shows what would run, and how long it would take; trains nothing.")] = False,
 ) -> None:
-    """Runs what the ledger does not have of a study yet, and writes its report."""
+    """Runs what the ledger does not have of a study yet, and writes its report.
+
+    Exit status: 0, all trials have ended well; 1, some failed; 2, a mistake in what was asked for; 130, interrupted.
+    """
+    file = find(study)
+    display = fitting(_say)
+    display.say(f"reading {file} and its data")  # at once: what follows loads large libraries
     from ferray import study_file
-    from ferray.analysis.report import write_report
-    from ferray.runner import run
     from ferray.study import Study
 
-    file = find(study)
     planned = Study.load(file, settings or []).located(data)
+    if plan:
+        _show_plan(planned, storage, address=address, local=local, retry_failed=retry_failed)
+        return
+    from ferray.runner import run
+
     text = study_file.read(file)[0]
-    outcome = run(planned, storage, address=address, local=local, retry_failed=retry_failed, text=text, say=_say)
+    outcome = run(planned, storage, address=address, local=local, retry_failed=retry_failed, text=text, display=display)
     ended = ", ".join(f"{count} {status}" for status, count in sorted(outcome.statuses.items()))
-    _say(f"study {planned.name}: {ended}; {outcome.trained} ended just now; records in {storage}")
+    display.say(f"study {planned.name}: {ended}; {outcome.trained} ended just now; records in {storage}")
     if outcome.interrupted:
-        _say("interrupted: finished trials are kept, half-trained ones go on from their last epoch; run the same command to go on")
         sys.exit(130)
-    _say(f"report: {write_report(storage, planned.name)}")
+    _report(storage, planned.name, display)
     if outcome.failures:
         label, told = next(iter(outcome.failures.items()))
-        _say(f"{len(outcome.failures)} trials failed, {label} over {told}; the report has all; --retry-failed runs them again")
+        display.say(f"{len(outcome.failures)} trials failed, {label} over {told}; the report has all; --retry-failed runs them again")
         sys.exit(1)
+
+
+def _show_plan(study: Study, storage: Path, *, address: str | None, local: bool, retry_failed: bool) -> None:
+    from rich.console import Console
+
+    from ferray.plan import drawn, make_plan
+
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    console.print(drawn(make_plan(study, storage, address=address, local=local, retry_failed=retry_failed, say=_say)))
+
+
+def _report(storage: Path, study: str, display: Display) -> None:
+    """Writes the report, and says what it says at its top."""
+    from ferray.analysis.report import make_report
+
+    try:
+        report = make_report(storage, study)
+    except KeyboardInterrupt:
+        again = shlex.join(["python", "-m", "ferray.report", study, "--storage", str(storage)])
+        display.say(f"interrupted before the report was written; it is with: {again}")
+        sys.exit(130)
+    for remark in report.remarks:
+        display.say(f"note: {remark}")
+    for sentence in report.summary:
+        display.say(sentence)
+    display.say(f"report: {report.page}")
 
 
 def find(study: str) -> Path:

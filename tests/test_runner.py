@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -16,10 +17,11 @@ import ray
 import torch
 from studies import numbers, tiny
 
-from ferray import training
+from ferray import atomic, training
 from ferray.errors import LedgerError, ResourceError
 from ferray.ledger import Ledger
 from ferray.runner import run
+from ferray.study import Study
 
 STUDY = tiny()
 STUDY_OF_12 = tiny(base={**STUDY.base, "epochs": 12})
@@ -144,10 +146,10 @@ def test_two_drivers_on_one_ledger_share_the_work(undisturbed: Ledger, tmp_path:
 def test_a_failing_trial_leaves_the_others_alone_and_is_retried_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = training.fit
 
-    def fails_for_seed_1(config: Any, data: Any, resume: Any = None, **options: Any) -> Iterator[Any]:
+    def fails_for_seed_1(config: Any, *rest: Any, **options: Any) -> Iterator[Any]:
         if config.seed == 1:
             raise ValueError("seed 1 is unlucky")
-        return real(config, data, resume)
+        return real(config, *rest, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(training, "fit", fails_for_seed_1)
@@ -184,9 +186,23 @@ def test_each_trial_has_the_gpu_that_ray_gives_it(tmp_path: Path) -> None:
     assert all("finds no CUDA GPU" in record["error"]["message"] for record in records)
 
 
-def test_what_this_machine_lacks_is_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match="each trial asks for 1 GPU"):
-        run(tiny(gpus=1.0), tmp_path, say=silent)
+@pytest.mark.parametrize("local", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"gpus": 1.0}, "each trial asks for 1 GPU (`gpus` in the study), and this machine has none that torch finds; leave `gpus` out"),
+        ({"cpus": 1000.0}, "each trial asks for 1000 processors, and this machine has"),
+        ({"base": {"threads": 1000}, "ablate": None}, "as many as its `threads`: write base.threads:"),
+    ],
+)
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
+def test_what_this_machine_lacks_is_told_with_what_to_write_instead(
+    asked: dict[str, Any], message: str, local: bool, tmp_path: Path
+) -> None:
+    with pytest.raises(ResourceError) as raised:
+        run(tiny(**asked), tmp_path, local=local, say=silent)
+    assert message in str(raised.value)
+    assert not Ledger(tmp_path).keys(), "no trial has begun"
 
 
 def test_storage_that_cannot_be_written_is_told_before_anything_runs(tmp_path: Path) -> None:
@@ -195,3 +211,91 @@ def test_storage_that_cannot_be_written_is_told_before_anything_runs(tmp_path: P
         run(STUDY, tmp_path / "file", say=silent)
     with pytest.raises(LedgerError, match="cannot write"):
         run(STUDY, tmp_path / "file" / "below", say=silent)
+    (tmp_path / "storage").mkdir()
+    (tmp_path / "storage" / "tune").touch()
+    with pytest.raises(LedgerError, match=r"cannot write .*tiny\.log"):
+        run(STUDY, tmp_path / "storage", say=silent)
+
+
+def test_a_disk_that_fills_up_is_told_and_the_study_goes_on_when_there_is_space(
+    undisturbed: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = atomic.write
+    records = []
+
+    def full(file: Path, content: bytes) -> None:
+        if len(records) == 2 and "trials" in file.parts:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(file, content)
+        records.extend([file] if file.name == "record.json" else [])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "write", full)
+        with pytest.raises(LedgerError, match="No space left on device; what has ended is kept, and the same command goes on"):
+            run(STUDY, tmp_path, local=True, say=silent)
+    outcome = run(STUDY, tmp_path, local=True, say=silent)
+    assert (outcome.trained, outcome.statuses) == (2, {"finished": 4})
+    there = numbers(undisturbed)
+    assert numbers(Ledger(tmp_path)) == {trial.key: there[trial.key] for trial in STUDY.plan()}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a small disk")
+def test_a_disk_that_fills_up_under_ray_ends_the_run_with_one_clear_error(tmp_path: Path) -> None:
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500k", "none", str(tmp_path)], check=False, capture_output=True)
+    if mounted.returncode:
+        pytest.skip("this machine does not let a small disk be mounted")
+    try:
+        with pytest.raises(LedgerError, match="No space left on device"):
+            run(tiny(base={**STUDY.base, "width": 0.3, "epochs": 20}, seeds=4), tmp_path, say=silent)
+        subprocess.run(["mount", "-o", "remount,size=200m", str(tmp_path)], check=True)
+        (tmp_path / "written").write_text("there is space again")
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+@pytest.mark.parametrize("how", ["local", pytest.param("ray", marks=pytest.mark.slow)])
+def test_sigterm_ends_as_cleanly_as_ctrl_c(tmp_path: Path, how: str) -> None:
+    ledger = Ledger(tmp_path)
+    driver = start(tmp_path, epochs=60, how=how)
+    wait_for(lambda: any(ledger.epochs(key) for key in ledger.keys()))
+    driver.terminate()
+    output = driver.communicate(timeout=60)[0]
+    assert driver.returncode == 130, output
+    assert "Traceback" not in output
+    assert "interrupted: what has ended is kept" in output
+
+
+@pytest.mark.parametrize("how", ["local", pytest.param("ray", marks=pytest.mark.slow)])
+def test_ctrl_c_again_and_again_harms_nothing(tmp_path: Path, how: str) -> None:
+    ledger = Ledger(tmp_path)
+    driver = start(tmp_path, epochs=12, how=how)
+    wait_for(lambda: any(ledger.epochs(key) for key in ledger.keys()))
+    for _ in range(5):
+        driver.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    driver.communicate(timeout=60)
+    assert driver.returncode != 0
+    assert all(ledger.status(key, verify=True) in ("finished", "interrupted") for key in ledger.keys())
+    assert "{'finished': 4}" in start(tmp_path, epochs=12).communicate(timeout=100)[0]
+
+
+@pytest.mark.slow
+def test_what_trials_print_is_found_in_the_file_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "talkative.py").write_text(
+        "import sys, warnings\n"
+        "from torch import nn\n"
+        "def build(num_classes):\n"
+        "    print('a print of the network')\n"
+        "    warnings.warn('a warning of the network')\n"
+        "    return nn.Sequential(nn.Flatten(), nn.LazyLinear(num_classes))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    said: list[str] = []
+    study = Study(name="talk", data=STUDY.data, base={"model": "./talkative.py:build", "epochs": 1})
+    run(study, tmp_path / "storage", say=said.append)
+    named = next(line for line in said if line.startswith("what Ray and the trials print goes to "))
+    log = Path(named.rpartition(" ")[2]).read_text()
+    assert "a print of the network" in log
+    assert "a warning of the network" in log
+    assert not any("of the network" in line for line in said)

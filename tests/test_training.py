@@ -16,7 +16,8 @@ from ferray.config import Config
 from ferray.data import Dataset, Split
 from ferray.data.dataset import UNKNOWN
 from ferray.errors import ResourceError
-from ferray.training import Epoch, dump_state, fit, load_state
+from ferray.state import dump_state, load_state
+from ferray.training import Epoch, fit
 
 DATA = toy_data()
 AUGMENTATION = {

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 
 TINY = """
@@ -34,7 +35,10 @@ def study(tmp_path: Path) -> Path:
 def test_a_study_runs_and_ends_with_its_report(study: Path, tmp_path: Path) -> None:
     first = tune("tiny.yaml", "--local", "--set", "base.l1=1e-5", folder=tmp_path)
     assert first.returncode == 0, first.stderr
+    assert first.stdout.startswith("reading tiny.yaml and its data\n")
     assert "4 trials planned, 0 in the ledger, 4 to run" in first.stdout
+    assert "On the test set, baseline reaches " in first.stdout
+    assert first.stdout.splitlines()[-1] == "report: ferray_results/reports/tiny/index.html"
     page = tmp_path / "ferray_results" / "reports" / "tiny" / "index.html"
     assert page.exists()
     assert "python -m ferray.tune tiny.yaml --local --set base.l1=1e-5" in page.read_text()
@@ -80,3 +84,42 @@ def test_a_reader_that_goes_away_stops_no_trial(study: Path, tmp_path: Path) -> 
     command = f"{sys.executable} -m ferray.tune tiny.yaml --local | head -1"
     subprocess.run(command, shell=True, cwd=tmp_path, check=True, capture_output=True)
     assert "4 in the ledger, 0 to run" in tune("tiny.yaml", "--local", folder=tmp_path).stdout
+
+
+@pytest.mark.slow
+def test_the_plan_trains_nothing_and_leaves_nothing(study: Path, tmp_path: Path) -> None:
+    done = tune("tiny.yaml", "--plan", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "no-augmentation  to run  to run" in done.stdout
+    assert "4 trials to run, 4 epochs" in done.stdout
+    assert [file.name for file in tmp_path.iterdir()] == ["tiny.yaml"]
+
+
+@pytest.mark.slow
+def test_in_a_terminal_the_run_is_a_picture_and_ctrl_c_says_how_to_go_on(study: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    command = ["-m", "ferray.tune", "tiny.yaml", "--local", "--set", "base.epochs=500"]
+    terminal = pexpect.spawn(
+        sys.executable, command, cwd=tmp_path, env=environment, dimensions=(24, 80), encoding="utf-8", timeout=100,
+    )  # fmt: skip
+    terminal.expect("1 running")
+    terminal.expect(r"[1-9]\d*/2,000 epochs")
+    terminal.sendcontrol("c")
+    terminal.expect("interrupted: what has ended is kept, 4 trials are left, 1 of them from a checkpoint")
+    terminal.expect("go on with: python -m ferray.tune tiny.yaml --local --set base.epochs=500")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 130
+
+
+def test_failures_are_told_in_a_terminal_with_where_the_traceback_is(study: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": "1"}
+    command = ["-m", "ferray.tune", "tiny.yaml", "--local", "--set", "base.batch_size=1000000000000000000000000", "--set", "seeds=1"]
+    terminal = pexpect.spawn(
+        sys.executable, command, cwd=tmp_path, env=environment, dimensions=(24, 200), encoding="utf-8", timeout=100,
+    )  # fmt: skip
+    terminal.expect(r"baseline seed 0 failed: \w+: .*python -m ferray.ledger show [0-9a-f]{32}")
+    terminal.expect("2 failed")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 1

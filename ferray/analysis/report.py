@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
@@ -13,8 +14,22 @@ from ferray.analysis.sections import compose
 from ferray.errors import LedgerError
 
 
+@dataclass(frozen=True)
+class Report:
+    """A page that was written, the sentences at its top, and what a reader must know before any number."""
+
+    page: Path
+    summary: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
 def write_report(storage: str | os.PathLike[str], study: str, *, folder: str | os.PathLike[str] | None = None) -> Path:
-    """Writes the report of a study from its ledger alone, as far as its trials are; gives the path of the page.
+    """Writes the report of a study as ``make_report`` does; gives the path of the page."""
+    return make_report(storage, study, folder=folder).page
+
+
+def make_report(storage: str | os.PathLike[str], study: str, *, folder: str | os.PathLike[str] | None = None) -> Report:
+    """Writes the report of a study from its ledger alone, as far as its trials are.
 
     ``folder`` is where it goes instead of the storage's own ``reports/<study>``: ``index.html``, ``figures/`` (PNG and PDF) and
     ``tables/`` (CSV, Markdown, LaTeX). Raises LedgerError where there is no such study, or where the folder cannot be written.
@@ -29,7 +44,7 @@ def write_report(storage: str | os.PathLike[str], study: str, *, folder: str | o
         for table in page.tables:
             table.save(place / "tables")
         atomic.write(place / "index.html", _template().render(page=page, **context).encode())
-        return place / "index.html"
+        return Report(place / "index.html", tuple(context["summary"]), tuple(context["remarks"]))
     except OSError as error:
         raise LedgerError(f"cannot write the report to {place}: {error.strerror or error}") from error
 

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from ferray.data.files import Files
 from ferray.errors import DataError
 
-FORMATS = ("PNG", "JPEG", "MPO", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 MOST_KEPT = 128
 """A square size that all images share is kept up to this many pixels a side."""
 
@@ -156,7 +156,7 @@ def _read(files: Files, place: str, size: int, resize: str) -> _Picture | str:
     except DataError:
         raise
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        return str(error).replace("<", "").replace(">", "") or type(error).__name__
+        return str(error).partition(" <")[0] or type(error).__name__  # Pillow names the object in memory
 
 
 def _square(image: Image.Image, size: int, resize: str) -> Image.Image:

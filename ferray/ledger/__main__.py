@@ -86,6 +86,9 @@ def rerun(
     since: Since = None,
     config: Settings = None,
     data: Annotated[str | None, typer.Option(help="Where the data lie now, if not where they were.")] = None,
+    keep_weights: Annotated[
+        bool, typer.Option("--keep-weights", help="Keeps the weights, for ferray.export, also where the study does not.")
+    ] = False,
     local: Annotated[bool, typer.Option("--local", help="In this process, one after another, without Ray.")] = False,
     address: Annotated[str | None, typer.Option(help="A Ray cluster to run on; RAY_ADDRESS serves too.")] = None,
     storage: Storage = Path(DEFAULT_STORAGE),
@@ -102,7 +105,8 @@ def rerun(
         return
     from ferray.ledger.rerun import rerun as run_again
 
-    outcomes = run_again(ledger, chosen, study=study, data=data, local=local, address=address, say=lambda line: print(line, flush=True))
+    options = {"keep_weights": keep_weights, "local": local, "address": address}
+    outcomes = run_again(ledger, chosen, study=study, data=data, say=lambda line: print(line, flush=True), **options)  # type: ignore[arg-type]
     for outcome in outcomes:
         ended = ", ".join(f"{count} {name}" for name, count in sorted(outcome.statuses.items()))
         print(f"study {outcome.study}: {ended}; python -m ferray.report {outcome.study} writes its report again")

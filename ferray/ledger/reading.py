@@ -141,6 +141,11 @@ class Ledger:
             raise LedgerError(f"{self.record_file(key)} is not the record of trial {key}")
         return record
 
+    def failure(self, key: str) -> str:
+        """What a failed trial raised, as the last line of its traceback."""
+        error = (self.record(key) or {}).get("error") or {}
+        return f"{error.get('type')}: {error.get('message')}"
+
     def epochs(self, key: str) -> list[dict[str, Any]]:
         """One row per epoch, in order; numbers that were not finite are None. An unfinished trial has the rows so far."""
         try:

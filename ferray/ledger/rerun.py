@@ -26,46 +26,53 @@ def rerun(
     *,
     study: str | None = None,
     data: str | os.PathLike[str] | None = None,
+    keep_weights: bool = False,
     say: Callable[[str], None] = print,
     **options: Any,
 ) -> list[Outcome]:
     """Runs exactly these trials again, and returns what became of them, study by study.
 
     A trial that several studies plan runs as part of ``study``, else of the one that was run last. ``data`` says where the images lie
-    now, if not where they were. Further options are those of ferray.runner.run. A failed trial goes on from its checkpoint, and the
-    record of its failure stays beside the new one; a finished or diverged one begins anew, and its old record is moved to ``earlier/``.
+    now, if not where they were. Further options are those of ferray.runner.run. A failed or interrupted trial goes on from its
+    checkpoint, and the record of its failure stays beside the new one; others begin anew, and their old record is moved to
+    ``earlier/``. With ``keep_weights`` all begin anew and keep their weights, also where the study says otherwise.
     Raises LedgerError, and does nothing, where a trial is running, belongs to no study, or is not what its study would run today.
     """
     from ferray.runner import run
 
     ledger = Ledger(ledger.path.absolute())  # the current folder is changed below
+    place = None if data is None else Path(data).absolute()
     groups = _by_study(ledger, trials, study)
     rebuilt = {}
     for name, own in groups.items():
         with _where_it_ran(ledger, name):
-            rebuilt[name] = restore(ledger, name).located(None if data is None else Path(data).absolute())
+            rebuilt[name] = restore(ledger, name, keep_weights=keep_weights).located(place)
             _check(ledger, rebuilt[name], own)
     outcomes = []
     for name, own in groups.items():
         for entry in own:
-            if entry.status in ("finished", "diverged", "damaged"):
-                place = removal.put_aside(ledger, entry.key)
-                if place is None:
+            if keep_weights or entry.status in ("finished", "diverged", "damaged"):
+                aside = removal.put_aside(ledger, entry.key)
+                if aside is None:
                     raise LedgerError(f"{entry.label} ({entry.key}) has begun to run meanwhile")
-                say(f"the record of {entry.label} was put aside as {place}")
+                say(f"the record of {entry.label} was put aside as {aside}")
         with _where_it_ran(ledger, name):
             keys = {entry.key for entry in own}
             outcomes.append(run(rebuilt[name], ledger.path, only=keys, retry_failed=True, say=say, **options))
     return outcomes
 
 
-def restore(ledger: Ledger, name: str) -> Study:
-    """A study as it was last run, from what the ledger keeps of it. Raises ConfigError where this version of ferray refuses it."""
+def restore(ledger: Ledger, name: str, *, keep_weights: bool = False) -> Study:
+    """A study as it was last run, from what the ledger keeps of it, or with weights kept.
+
+    Raises ConfigError where this version of ferray refuses it.
+    """
     from ferray.study import Study
 
     document = ledger.study(name)
     folders = document.get("folders") or []
-    return Study(**document["settings"]).beside(Path(folders[0]) if folders else None)
+    settings = {**document["settings"], **({"keep_weights": True} if keep_weights else {})}
+    return Study(**settings).beside(Path(folders[0]) if folders else None)
 
 
 def _by_study(ledger: Ledger, trials: Sequence[Entry], study: str | None) -> dict[str, list[Entry]]:

@@ -162,6 +162,11 @@ class LedgerWriter:
         if key in self._attempts and self._attempts[key].number == attempt:
             self._close(key)
 
+    def close(self) -> None:
+        """Gives up the right to write every trial that is open; they stay as they are."""
+        for key in list(self._locks):
+            self._close(key)
+
     def _close(self, key: str) -> None:
         self._attempts.pop(key, None)
         lock = self._locks.pop(key, None)

@@ -1,0 +1,48 @@
+"""Calling a user's factory: with the arguments of the config, and with what ferray knows, where the factory asks for it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ferray.code import told
+from ferray.errors import ConfigError, nearest
+
+Known = Mapping[str, Any]
+"""What ferray can tell a factory: ``num_classes``, ``in_channels`` and ``image_size`` (height, width)."""
+
+
+def make(field: str, reference: str, factory: Callable[..., Any], arguments: Mapping[str, Any], known: Known) -> Any:
+    """What the factory returns for the arguments, which win over what is known.
+
+    Of the latter a factory gets those whose names are among its parameters; ``**kwargs`` do not count. ``field`` is the config's
+    (``model``, ``loss``, ``transform``). Raises ConfigError where the factory takes no such argument, lacks one, or raises.
+    """
+    where = f"{field}: {reference}"
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):  # some callables of compiled code do not tell
+        return _call(where, factory, arguments)
+    parameters = signature.parameters
+    names = [name for name, one in parameters.items() if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    for name in arguments:
+        if name not in names and not takes_any:
+            takes = ", ".join(names) if names else "nothing"
+            raise ConfigError(f"{where}: {field}_arguments.{name}: it takes no such argument{nearest(name, names)} (it takes: {takes})")
+    given = {**{name: value for name, value in known.items() if name in names}, **arguments}
+    try:
+        signature.bind(**given)
+    except TypeError as fault:
+        told_of = f"; ferray calls it with {field}_arguments, and what it returns is the {field}"
+        raise ConfigError(f"{where}: {fault}{told_of}") from None
+    return _call(where, factory, given)
+
+
+def _call(where: str, factory: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    try:
+        return factory(**arguments)
+    except Exception as fault:
+        given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        raise ConfigError(f"{where}: called with ({given}), it raises {told(fault)}") from fault

@@ -1,0 +1,230 @@
+"""What a study would run: its trials by variant and seed, what the ledger holds of them, and how long the rest takes."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ferray import environment
+from ferray.estimate import Pace, duration, from_ledger, from_probe, makespan
+from ferray.ledger import DEFAULT_STORAGE, Ledger
+from ferray.machine import Machine
+
+if TYPE_CHECKING:
+    from ferray.data import Dataset
+    from ferray.study import Study
+    from ferray.trial import Trial
+
+MOST_SEEDS = 10
+"""So many seeds have a column of their own."""
+STATES = ("in the ledger", "half-trained", "failed", "running", "to run")
+"""What a planned trial can be; ``running`` is by another driver."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The trials of a study and how each one stands.
+
+    ``states`` has one of STATES by key, ``epochs`` how many epochs a trial has that has not ended. ``slots`` is how many trials run at
+    a time on ``machine``, 0 where it lacks what they ask for; ``pace`` is empty where nobody knows how long an epoch takes.
+    """
+
+    study: str
+    data: str
+    trials: Sequence[Trial]
+    states: dict[str, str]
+    epochs: dict[str, int]
+    retry_failed: bool
+    machine: Machine
+    slots: int
+    processors: float
+    gpus: float
+    pace: Pace
+
+    @property
+    def to_run(self) -> list[Trial]:
+        """The trials that a run would begin or go on with, each once."""
+        unique = {trial.key: trial for trial in self.trials}
+        ended = {"in the ledger"} if self.retry_failed else {"in the ledger", "failed"}
+        return [trial for key, trial in unique.items() if self.states[key] not in ended]
+
+    @property
+    def epochs_left(self) -> int:
+        """Epochs to be trained."""
+        return sum(self._left(trial) for trial in self.to_run)
+
+    @property
+    def trial_seconds(self) -> float | None:
+        """What all trials to be run take, one after another; None where that is not known of each of them."""
+        jobs = self._jobs()
+        return None if jobs is None else sum(jobs)
+
+    @property
+    def seconds(self) -> float | None:
+        """From the first to the last trial; None where that is not known."""
+        jobs = self._jobs()
+        return None if jobs is None or not self.slots else makespan(jobs, self.slots)
+
+    def _jobs(self) -> list[float] | None:
+        todo = self.to_run
+        if any(trial.key not in self.pace.seconds for trial in todo):
+            return None
+        return [self.pace.seconds[trial.key] * self._left(trial) for trial in todo]
+
+    def _left(self, trial: Trial) -> int:
+        return max(0, trial.config.epochs - self.epochs.get(trial.key, 0))
+
+
+def make_plan(
+    study: Study,
+    storage: str | os.PathLike[str] | None = None,
+    *,
+    address: str | None = None,
+    local: bool = False,
+    retry_failed: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> Plan:
+    """The plan of a study, as ``ferray.runner.run`` would run it with the same arguments; trains nothing and writes nothing.
+
+    How long it takes is known from earlier trials in the ledger; for networks that it does not know, a few training steps are probed
+    where this machine is the one that would train. ``say`` is told of that. Raises FerrayError as ``run`` does.
+    """
+    ledger = Ledger(storage or DEFAULT_STORAGE)
+    data = study.load_data()
+    trials = study.plan(data)
+    unique = {trial.key: trial for trial in trials}
+    states = {key: _state(ledger, key) for key in unique}
+    epochs = {key: 0 if states[key] == "in the ledger" else _epochs(ledger, key) for key in unique}
+    address = None if local else address or os.environ.get("RAY_ADDRESS") or None
+    machine = _cluster(address) if address else Machine.here(gpus=study.gpus > 0)
+    slots = min(1, machine.slots(study)) if local else machine.slots(study)
+    plan = Plan(study.name, _described(data), trials, states, epochs, retry_failed, machine, slots, study.processors, study.gpus, Pace())
+    todo = plan.to_run
+    pace = from_ledger(ledger, todo, data, processor=environment.describe()["processor"]) if todo else Pace()  # type: ignore[arg-type]
+    unknown = [trial for trial in todo if trial.key not in pace.seconds]
+    if unknown and not address and slots:
+        if say:
+            say("probing how fast this machine trains: a few steps of each network, nothing is kept")
+        pace = pace.filled(todo, from_probe(unknown, data))
+    return Plan(**{**vars(plan), "pace": pace})
+
+
+def _state(ledger: Ledger, key: str) -> str:
+    status = ledger.status(key)
+    if status in ("finished", "diverged"):
+        return "in the ledger"
+    if status in ("failed", "running"):
+        return status
+    return "half-trained" if status == "interrupted" and _epochs(ledger, key) else "to run"
+
+
+def _epochs(ledger: Ledger, key: str) -> int:
+    from ferray.errors import LedgerError
+
+    try:
+        return len(ledger.epochs(key)) if ledger.checkpoint_file(key).exists() else 0
+    except LedgerError:  # it will be set aside and run again
+        return 0
+
+
+def _cluster(address: str) -> Machine:
+    """What a running cluster has now."""
+    import ray
+
+    from ferray.experiment import connect, there
+
+    is_ours = connect(address)
+    try:
+        return there()
+    finally:
+        if is_ours:
+            ray.shutdown()
+
+
+def _described(data: Dataset) -> str:
+    images = ", ".join(f"{len(split):,} {name}" for name, split in data.splits.items())
+    channels, height, width = data.image_shape
+    return f"{data.name}: {images} images of {height}x{width} with {channels} channel{'s' * (channels > 1)}, {len(data.classes)} classes"
+
+
+def drawn(plan: Plan) -> RenderableType:
+    """The plan for people: a table of variants by seeds or counts, and sentences about what a run takes."""
+    table = _by_seed(plan) if _has_columns_for_seeds(plan) else _by_count(plan)
+    return Group(table, Text(), *(Text(sentence) for sentence in sentences(plan)))
+
+
+def _has_columns_for_seeds(plan: Plan) -> bool:
+    return len({trial.config.seed for trial in plan.trials}) <= MOST_SEEDS and len({trial.sample for trial in plan.trials}) == 1
+
+
+def _by_seed(plan: Plan) -> Table:
+    seeds = list(dict.fromkeys(trial.config.seed for trial in plan.trials))
+    table = _table()
+    for seed in seeds:
+        table.add_column(f"seed {seed}", no_wrap=True)
+    rows: dict[str, dict[int, str]] = {}
+    for trial in plan.trials:
+        state = plan.states[trial.key]
+        told = f"{plan.epochs[trial.key]}/{trial.config.epochs} epochs" if state == "half-trained" else state
+        rows.setdefault(trial.variant, {})[trial.config.seed] = told
+    for variant, cells in rows.items():
+        table.add_row(variant, *(Text(cells.get(seed, ""), style=_style(cells.get(seed, ""))) for seed in seeds))
+    return table
+
+
+def _by_count(plan: Plan) -> Table:
+    states = [state for state in STATES if state in plan.states.values()]
+    table = _table()
+    for name in ("samples", "seeds", "trials", *states):
+        table.add_column(name, justify="right")
+    for variant in dict.fromkeys(trial.variant for trial in plan.trials):
+        own = [trial for trial in plan.trials if trial.variant == variant]
+        counts = Counter(plan.states[trial.key] for trial in own)
+        numbers = [len({trial.sample for trial in own}), len({trial.config.seed for trial in own}), len(own)]
+        table.add_row(variant, *(f"{number:,}" for number in numbers), *(f"{counts[state]:,}" if counts[state] else "" for state in states))
+    return table
+
+
+def _table() -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table.add_column("variant", no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def _style(state: str) -> str:
+    return {"in the ledger": "green", "failed": "red", "to run": "", "running": "cyan"}.get(state, "yellow")
+
+
+def sentences(plan: Plan) -> list[str]:
+    """What is there, what is to run, how long that takes and where this is known from."""
+    todo = plan.to_run
+    states = Counter(plan.states.values())
+    there = ", ".join(f"{states[state]:,} {state}" for state in STATES if states[state])
+    told = [f"study {plan.study} on {plan.data}", f"{len(plan.states):,} trials planned: {there}"]
+    if states["failed"] and not plan.retry_failed:
+        told.append("failed trials stay as they are; --retry-failed runs them again")
+    if not todo:
+        return [*told, "nothing to run"]
+    told.append(f"{len(todo):,} trials to run, {plan.epochs_left:,} epochs")
+    return [*told, _time(plan)]
+
+
+def _time(plan: Plan) -> str:
+    if not plan.slots:
+        asked = f"{plan.processors:g} processors" + (f" and {plan.gpus:g} GPUs" if plan.gpus else "")
+        has = f"{plan.machine.processors:g} and {plan.machine.gpus:g}" if plan.gpus else f"{plan.machine.processors:g}"
+        return f"{plan.machine.name} cannot run it: each trial asks for {asked}, and it has {has}"
+    wall, trial_seconds = plan.seconds, plan.trial_seconds
+    if wall is None or trial_seconds is None:
+        return f"{plan.slots:,} at a time on {plan.machine.name}; how long an epoch takes is not known yet"
+    unit, each = ("GPU", plan.gpus) if plan.gpus else ("processor", plan.processors)
+    hours = trial_seconds * each / 3600
+    spent = f"{hours:.1f} {unit}-hours" if hours >= 0.95 else f"{hours * 60:.0f} {unit}-minutes"
+    return f"about {duration(wall)}, {plan.slots:,} at a time on {plan.machine.name} ({spent}), by {plan.pace.basis}"

@@ -1,0 +1,120 @@
+"""The plan: what would run, what is there, and how long the rest takes; nothing is trained or written."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from studies import tiny
+
+from ferray import estimate
+from ferray.estimate import Pace
+from ferray.ledger import Ledger
+from ferray.machine import Machine
+from ferray.plan import Plan, drawn, make_plan, sentences
+from ferray.runner import run
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+    storage = tmp_path_factory.mktemp("storage")
+    run(tiny(), storage, local=True, say=lambda line: None)
+    return Ledger(storage)
+
+
+def shown(plan: Plan, width: int = 120) -> list[str]:
+    console = Console(file=io.StringIO(), record=True, width=width, color_system=None)
+    console.print(drawn(plan))
+    return [line.rstrip() for line in console.export_text().splitlines()]
+
+
+def test_the_plan_shows_what_is_there_by_variant_and_seed(ledger: Ledger) -> None:
+    plan = make_plan(tiny(seeds=3), ledger.path)
+    assert shown(plan)[:3] == [
+        "variant          seed 0         seed 1         seed 2",
+        "baseline         in the ledger  in the ledger  to run",
+        "no-augmentation  in the ledger  in the ledger  to run",
+    ]
+    told = sentences(plan)
+    assert told[0].startswith("study tiny on synthetic faces: 140 train, ")
+    assert told[1:3] == ["6 trials planned: 4 in the ledger, 2 to run", "2 trials to run, 4 epochs"]
+    assert "on this machine" in told[3]
+    assert told[3].endswith(", by 4 earlier trials")
+
+
+def test_half_trained_and_failed_trials_are_shown_as_such(tmp_path: Path) -> None:
+    study = tiny(seeds=2)
+    run(study, tmp_path, local=True, say=lambda line: None)
+    ledger = Ledger(tmp_path)
+    half, failed = study.plan()[:2]
+    ledger.record_file(half.key).unlink()
+    ledger.checkpoint_file(half.key).write_bytes(b"x")
+    ledger.epochs_file(half.key).write_text(ledger.epochs_file(half.key).read_text().splitlines()[0] + "\n")
+    record = ledger.record_file(failed.key)
+    record.write_text(record.read_text().replace('"finished"', '"failed"'))
+    plan = make_plan(study, tmp_path)
+    assert "1/2 epochs" in shown(plan)[1]
+    assert "failed" in shown(plan)[2]
+    assert (len(plan.to_run), plan.epochs_left) == (1, 1)
+    assert "failed trials stay as they are; --retry-failed runs them again" in sentences(plan)
+    again = make_plan(study, tmp_path, retry_failed=True)
+    assert len(again.to_run) == 2
+
+
+def test_samples_of_a_search_and_many_seeds_are_counted(ledger: Ledger) -> None:
+    study = tiny(seeds=2, search={"l2": {"loguniform": [1e-6, 1e-3]}}, num_samples=5)
+    lines = shown(make_plan(study, ledger.path))
+    assert lines[0].split() == ["variant", "samples", "seeds", "trials", "to", "run"]
+    assert lines[1].split() == ["baseline", "5", "2", "10", "10"]
+
+
+def test_a_finished_study_has_nothing_to_run(ledger: Ledger) -> None:
+    assert sentences(make_plan(tiny(), ledger.path))[-1] == "nothing to run"
+
+
+def test_without_earlier_trials_a_probe_tells_and_nothing_is_written(tmp_path: Path) -> None:
+    said: list[str] = []
+    plan = make_plan(tiny(), tmp_path / "storage", say=said.append)
+    assert said == ["probing how fast this machine trains: a few steps of each network, nothing is kept"]
+    assert sentences(plan)[-1].endswith(", by a probe of 3 training steps")
+    assert plan.seconds is not None
+    assert plan.trial_seconds is not None
+    assert 0 < plan.seconds <= plan.trial_seconds
+    assert not (tmp_path / "storage").exists()
+
+
+def test_a_study_that_this_machine_cannot_run_is_told_so_and_not_probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "from_probe", None)
+    told = sentences(make_plan(tiny(cpus=1000.0), tmp_path))
+    assert told[-1].startswith("this machine cannot run it: each trial asks for 1000 processors, and it has ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "machine", "slots"),
+    [
+        ({}, Machine(8, 0), 8),
+        ({"base": {"threads": 3}, "ablate": None}, Machine(8, 0), 2),
+        ({"cpus": 0.5}, Machine(2, 0), 4),
+        ({"gpus": 0.25}, Machine(16, 2), 8),
+        ({"gpus": 0.25}, Machine(3, 2), 3),
+        ({"gpus": 1.0}, Machine(16, 0), 0),
+    ],
+)
+def test_as_many_trials_run_at_a_time_as_processors_and_gpus_allow(changes: dict[str, Any], machine: Machine, slots: int) -> None:
+    assert machine.slots(tiny(**changes)) == slots
+
+
+def test_the_time_is_told_as_wall_time_and_as_processor_or_gpu_hours() -> None:
+    study = tiny(seeds=4)
+    trials = study.plan()
+    states = {trial.key: "to run" for trial in trials}
+    pace = Pace({trial.key: 1800.0 for trial in trials}, "1 earlier trial")
+
+    def told(slots: int, processors: float, gpus: float) -> str:
+        return sentences(Plan("tiny", "data", trials, states, {}, False, Machine(4, 1, "the cluster"), slots, processors, gpus, pace))[-1]
+
+    assert told(4, 1.0, 0.0) == "about 2 h, 4 at a time on the cluster (8.0 processor-hours), by 1 earlier trial"
+    assert told(8, 1.0, 0.25) == "about 1 h, 8 at a time on the cluster (2.0 GPU-hours), by 1 earlier trial"
