@@ -318,7 +318,7 @@ def test_a_matrix_of_many_classes_shows_the_most_confused_and_keeps_their_shares
     assert whole is not None
     part = whole.readable()
     worst = pairs_info(whole).pairs[0]
-    assert len(part.classes) == LARGEST
+    assert LARGEST - 1 <= len(part.classes) <= LARGEST  # a pair of which one class has no place is left out
     assert {worst.true, worst.predicted} <= set(part.classes)
     place = part.classes.index(worst.true), part.classes.index(worst.predicted)
     assert part.shares[place] == pytest.approx(worst.share.mean)

@@ -252,3 +252,11 @@ def test_settings_of_other_networks_are_columns_that_others_lack(tmp_path: Path)
     assert np.isnan(trials.loc["cnn", "config.model_arguments.depth"])
     assert np.isnan(trials.loc["own", "config.width"])
     assert trials.loc["own", "key"] == made.keys["own", 0, 0]
+
+
+def test_a_split_of_fer2013_that_was_made_from_training_images_is_no_public_test(tmp_path: Path) -> None:
+    notes = ["there is no validation split: 400 training images (15%, stratified by class, seed 0) became it"]
+    make_ledger(tmp_path / "made", notes=notes, seeds=1, epochs=2, variants={"cnn": ({}, [])})
+    make_ledger(tmp_path / "whole", seeds=1, epochs=2, variants={"cnn": ({}, [])})
+    assert Results.load(tmp_path / "made", "report").split_labels == {"validation": "validation", "test": "test"}
+    assert Results.load(tmp_path / "whole", "report").split_labels == {"validation": "public test", "test": "private test"}

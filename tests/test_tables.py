@@ -14,7 +14,7 @@ from ferray.analysis.accuracy import models_info
 from ferray.analysis.confusion import confusion_info, pairs_info
 from ferray.analysis.results import Results
 from ferray.analysis.tables import Table, ablation_table, models_table, pairs_table, trials_table
-from ferray.analysis.wording import minutes, moment, network_label, signed, split_label
+from ferray.analysis.wording import minutes, moment, network_label, sentence, signed, split_label
 
 AWKWARD = Table(
     "awkward", "50 % of _all_ {cells} & more", ("name", "value"), (("a|b_c & 5 % #1 $x$ ~^\\{}", "\N{MINUS SIGN}1.5"), ('quo"ted,', "<1>"))
@@ -133,3 +133,8 @@ def test_a_latex_row_that_begins_with_a_bracket_or_star_is_no_option_of_the_row_
 )
 def test_networks_of_any_name_have_a_name_in_print(config: dict[str, object], label: str) -> None:
     assert network_label(config) == label
+
+
+def test_a_foreign_sentence_gets_capital_and_stop_and_a_file_keeps_its_name() -> None:
+    assert sentence("there is no test split") == "There is no test split."
+    assert sentence("test.csv has no labels.") == "test.csv has no labels."

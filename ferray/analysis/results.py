@@ -110,8 +110,9 @@ class Results:
 
     @property
     def split_labels(self) -> dict[str, str]:
-        """What each of ``splits`` is called in print."""
-        return {split: split_label(str(self.data["name"]), split) for split in self.splits}
+        """What each of ``splits`` is called in print; one that was made from training images is nobody's public or private test."""
+        made = {split for split in self.splits for note in self.data.get("notes") or () if note.startswith(f"there is no {split} split")}
+        return {split: split if made else split_label(str(self.data["name"]), split) for split in self.splits}
 
     @property
     def plan(self) -> tuple[Mapping[str, Any], ...]:
@@ -138,8 +139,7 @@ class Results:
 
     def published_epochs(self, variant: str) -> int | None:
         """The epochs that a variant's published accuracies were trained for, where the study says so."""
-        epochs: int | None = (self._document.get("published") or {}).get(variant, {}).get("epochs")
-        return epochs
+        return (self._document.get("published") or {}).get(variant, {}).get("epochs")  # type: ignore[no-any-return]
 
     def images_in(self, split: str) -> int:
         """How many images a split holds."""

@@ -149,18 +149,18 @@ def draw_votes(info: VotesInfo) -> Figure:
             left.plot([one.agreement.mean], [place], "o", color=BLUE, markersize=5)
     left.set_yticks(range(len(classes)), [f"{name} (n={one.agreement.n})" for name, one in zip(classes, info.classes, strict=True)])
     left.set_ylim(len(classes) - 0.4, -0.6)
-    left.set_title("the vote agrees with the label")
+    left.set_title("labels that the vote confirms")
     left.set_xlabel(f"images of the label, {info.label} (%)")
     for place, variant in enumerate(info.variants):
-        for kind, colour in (("agree", BLUE), ("disagree", ORANGE)):
+        for kind, colour, aside in (("agree", BLUE, -0.14), ("disagree", ORANGE, 0.14)):
             estimate = variant.accuracy[kind]
             if estimate.has_interval:
-                right.plot([estimate.low, estimate.high], [place, place], color=colour, linewidth=1.4)
+                right.plot([estimate.low, estimate.high], [place + aside] * 2, color=colour, linewidth=1.4)
             if estimate.n:
-                right.plot([estimate.mean], [place], "o", color=colour, markersize=5)
+                right.plot([estimate.mean], [place + aside], "o", color=colour, markersize=5)
     right.set_yticks(range(len(names)), names)
     right.set_ylim(max(1, len(names)) - 0.4, -0.6)
-    right.set_title("accuracy where it does and does not")
+    right.set_title("accuracy by variant")
     right.set_xlabel("images answered with their label (%)")
     for axes in (left, right):
         axes.grid(axis="x")

@@ -74,9 +74,10 @@ def count(value: float) -> str:
 
 
 def sentence(text: str) -> str:
-    """Somebody else's sentence with its capital and its full stop."""
+    """Somebody else's sentence with its full stop, and its capital where it begins with a word and not with a file's name."""
     text = text.strip()
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+    first = text[:1].upper() if text.partition(" ")[0].isalpha() else text[:1]
+    return f"{first}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
 
 
 def interval(estimate: Estimate, digits: int = 1, *, sign: bool = False) -> str:
