@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from ferray.data.files import Files
 from ferray.errors import DataError
 
-FORMATS = ("PNG", "JPEG", "MPO", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 MOST_KEPT = 128
 """A square size that all images share is kept up to this many pixels a side."""
 
