@@ -144,8 +144,13 @@ def test_a_seed_that_changes_nothing_finds_the_same_entry_of_the_cache(
     assert read(folder, seed=3).fingerprint == first.fingerprint
 
 
-def test_without_a_share_there_is_no_test_split_and_missing_says_why(tmp_path: Path, read: Callable[..., Dataset]) -> None:
-    for data in [read(folder_of(tmp_path / "pets", {"cat": 10, "dog": 10}), test_share=0.0) for _ in range(2)]:
+def test_without_a_share_there_is_no_test_split_and_missing_says_why(
+    tmp_path: Path, read: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(tmp_path / "pets", {"cat": 10, "dog": 10})
+    first = read(folder, test_share=0.0)
+    monkeypatch.setattr("ferray.data.images.parse", lambda *given: pytest.fail("it is parsed again"))
+    for data in (first, read(folder, test_share=0.0)):
         assert len(data.test) == 0
         assert data.missing == {"test": "there is no test split, and test_share is 0"}
         assert data.subset(10).missing == data.missing
