@@ -442,3 +442,24 @@ def test_an_image_that_claims_to_be_gigabytes_is_not_decoded(tmp_path: Path, rea
     Image.new("1", (12_000, 12_000)).save(stream, "PNG")
     (folder / "cat" / "0.png").write_bytes(stream.getvalue())
     assert any("cat/0.png (has 12000x12000 pixels, more than 100,000,000)" in note for note in read(folder).notes)
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, read: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = folder_of(tmp_path / "pets", SPLIT)
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(DataError, match=r"pets.test.cat.0\.png: cannot be read \(Permission denied\)"):
+        read(folder)
+
+
+def test_the_result_does_not_depend_on_the_number_of_threads(
+    tmp_path: Path, read: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(tmp_path / "pets", {"cat": 30, "dog": 30}, height=50, width=70)
+    first = read(folder)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    shutil.rmtree(tmp_path / "cache")
+    assert read(folder).fingerprint == first.fingerprint
