@@ -44,7 +44,7 @@ def changed(image: Pixels, how: str, noise: float = 6) -> Pixels:
 def test_one_photograph_saved_anew_is_found(how: str) -> None:
     train, test = photographs(60, seed=1), photographs(20, seed=2)
     test[7] = changed(train[33], how)
-    assert told(train, test) == ["1 of 20 test images are near-identical to a training image; for example test 7 and train 33"]
+    assert told(train, test) == ["1 of 20 test images is near-identical to a training image; for example test 7 and train 33"]
 
 
 def test_different_photographs_are_not_taken_for_one() -> None:
@@ -76,12 +76,12 @@ def test_small_images_must_be_almost_the_same() -> None:
     train = photographs(30, seed=1, size=10)
     test = train[:2].copy()
     test[1] = changed(train[1], "noisy", 15)
-    assert told(train, test) == ["1 of 2 test images are near-identical to a training image; for example test 0 and train 0"]
+    assert told(train, test) == ["1 of 2 test images is near-identical to a training image; for example test 0 and train 0"]
 
 
 def test_colours_count_by_their_mean() -> None:
     train = photographs(20, seed=1, channels=3)
-    assert told(train, train[5:6]) == ["1 of 1 test images are near-identical to a training image; for example test 0 and train 5"]
+    assert told(train, train[5:6]) == ["1 of 1 test images is near-identical to a training image; for example test 0 and train 5"]
 
 
 def test_of_too_many_pairs_only_equal_hashes_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

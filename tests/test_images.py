@@ -303,7 +303,7 @@ def test_a_table_for_each_split_is_understood_and_the_last_may_lack_labels(tmp_p
     data = read(folder)
     assert counts(data) == {"train": [1, 1], "validation": [1, 1], "test": [0, 0]}
     assert data.test.labels.tolist() == [-1]
-    assert "1 images that are not listed were left aside: img/5.png" in data.notes
+    assert "images that are not listed were left aside (1): img/5.png" in data.notes
 
 
 def test_a_corrupt_image_is_named_counted_and_left_out(tmp_path: Path, read: Callable[..., Dataset]) -> None:
@@ -339,7 +339,7 @@ def test_near_identical_images_on_both_sides_of_a_split_are_told(tmp_path: Path,
     save(folder / "test" / "dog" / "x.jpg", (original * 0.8 + 20).astype(np.uint8), quality=70)
     (note,) = read(folder).notes
     assert note == (
-        "1 of 5 test images are near-identical to a training image, 1 of them of another class; for example test/dog/x.jpg and "
+        "1 of 5 test images is near-identical to a training image, 1 of them of another class; for example test/dog/x.jpg and "
         "train/cat/x.png"
     )
 
