@@ -59,9 +59,10 @@ def describe(
             continue
         differ = sum(-1 < labels[later][twin.image] != labels[earlier][twin.other] for twin in found)
         pairs = [f"{names[later][twin.image]} and {names[earlier][twin.other]}" for twin in found[:3]]
+        verb = "is" if len(found) == 1 else "are"
         kind = "training" if earlier == "train" else earlier
         sentences.append(
-            f"{len(found):,} of {len(prints[later].grey):,} {later} images are near-identical to a {kind} image"
+            f"{len(found):,} of {len(prints[later].grey):,} {later} images {verb} near-identical to a {kind} image"
             f"{f', {differ:,} of them of another class' if differ else ''}; for example {'; '.join(pairs)}"
         )
     return sentences

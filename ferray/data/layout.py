@@ -45,7 +45,7 @@ def in_folders(files: Files) -> tuple[list[Item], list[str]]:
     for head, split in splits.items():
         items += _of_split(files, (*top, head), split or "", heads[head])
     aside = [place for head, places in heads.items() if head not in splits for place in places]
-    notes = [f"{len(aside):,} images outside of the folders of splits were left aside: {examples(aside)}"] if aside else []
+    notes = [f"images outside of the folders of splits were left aside ({len(aside):,}): {examples(aside)}"] if aside else []
     return sorted(items), notes
 
 
@@ -62,7 +62,7 @@ def _classes(files: Files, top: tuple[str, ...], heads: dict[str, list[str]]) ->
             raise DataError(f"{files.path}: class folder {'/'.join((*top, folder))}/ is empty; add images, or take it away")
     items = [Item(place, None, _class(head)) for head, places in heads.items() if head for place in places]
     loose = heads.get("", [])
-    notes = [f"{len(loose):,} images in no class folder were left aside: {examples(loose)}"] if loose else []
+    notes = [f"images in no class folder were left aside ({len(loose):,}): {examples(loose)}"] if loose else []
     return sorted(items), notes
 
 

@@ -47,7 +47,7 @@ def listed(files: Files, tables: Mapping[str, Table]) -> tuple[list[Item], list[
     if not items:
         raise DataError(f"{next(iter(tables.values())).where}: has no row below its header")
     aside = sorted(set(files.of(IMAGE_SUFFIXES)) - set(lines))
-    notes = [f"{len(aside):,} images that are not listed were left aside: {examples(aside)}"] if aside else []
+    notes = [f"images that are not listed were left aside ({len(aside):,}): {examples(aside)}"] if aside else []
     return sorted(items), notes
 
 
