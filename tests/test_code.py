@@ -106,7 +106,7 @@ def test_ferray_itself_is_no_code_of_the_users(tmp_path: Path) -> None:
     [
         ("./onw.py:make", "./onw.py:make: no such file; did you mean 'own.py'?; looked in "),
         ("./own.py:mkae", "./own.py:mkae: own has no mkae; did you mean 'make'?"),
-        ("./own.py:A", "./own.py:A: is a int and cannot be called; name a function or class"),
+        ("./own.py:A", "./own.py:A: cannot be called, since it is of type int; name a function or class"),
         ("./broken.py:make", "./broken.py:make: does not import: ZeroDivisionError: division by zero (broken.py, line 2)"),
         ("./half.py:make", "./half.py:make: does not import: SyntaxError: '(' was never closed (half.py, line 2)"),
         ("./lacks.py:make", "./lacks.py:make: does not import: ModuleNotFoundError: No module named 'no_such_thing' (lacks.py, line 1)"),
