@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ferray.analysis import Results
+from ferray import Results
 from ferray.data import load
 from ferray.data_source import DataSource
 from ferray.study import Study
