@@ -161,3 +161,15 @@ def test_a_ledger_that_cannot_be_written_is_no_failure_of_the_trial(tmp_path: Pa
     with pytest.raises(LedgerError, match="No space"):
         run_trial(TRIAL, DATA, writer, ignore)
     assert Ledger(tmp_path).status(TRIAL.key) == "interrupted"
+
+
+def test_what_was_taken_of_weights_to_begin_from_is_in_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_trial(TRIAL, DATA, LedgerWriter(tmp_path / "first"), ignore, keep_weights=True)
+    monkeypatch.chdir(Ledger(tmp_path / "first").trial_folder(TRIAL.key))
+    trial = tiny(base={"width": 0.05, "epochs": 1, "pretrained": "weights.safetensors"}, ablate=None).plan(DATA)[0]
+    assert trial.identity["files"].keys() == {"pretrained"}
+    assert run_trial(trial, DATA, LedgerWriter(tmp_path / "second"), ignore) == "finished"
+    record = Ledger(tmp_path / "second").record(trial.key)
+    assert record is not None
+    tensors = len(load_file("weights.safetensors"))
+    assert record["pretrained"] == f"taken {tensors} of the network's {tensors} tensors from weights.safetensors"
