@@ -8,12 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ferray.data import Dataset, Split, load
-from ferray.data.dataset import apportion, content_fingerprint
+from ferray.data.dataset import apportion, content_fingerprint, thumbnails
 from ferray.data_source import DataSource
 from ferray.errors import DataError
 
@@ -138,6 +139,105 @@ def test_a_split_takes_a_copy() -> None:
     assert taken.labels.tolist() == data.train.labels[[3, 1]].tolist()
 
 
+def unlabelled(data: Dataset) -> Dataset:
+    splits = data.splits | {"test": Split(data.test.images, np.full_like(data.test.labels, -1))}
+    return Dataset.build("made", CLASSES, splits, synthetic=True, notes=["it was made"])
+
+
+def test_a_test_split_may_lack_labels_or_be_absent_and_missing_says_so() -> None:
+    data = unlabelled(make())
+    assert data.summary() | {"fingerprint": "", "name": ""} == {
+        "name": "",
+        "classes": list(CLASSES),
+        "counts": make().counts | {"test": dict.fromkeys(CLASSES, 0)},
+        "synthetic": True,
+        "image_shape": [1, 4, 6],
+        "fingerprint": "",
+        "notes": ["it was made"],
+        "missing": {"test": "the test images have no labels"},
+        "votes": False,
+    }
+    absent = Dataset.build("made", CLASSES, {"train": make().train, "validation": make().validation}, synthetic=True)
+    assert (absent.test.images.shape, absent.test.labelled) == ((0, 1, 4, 6), False)
+    assert absent.missing == {"test": "there are no test images"}
+    assert len({absent.fingerprint, data.fingerprint, make().fingerprint}) == 3
+
+
+def test_a_subset_keeps_notes_and_takes_of_a_test_split_without_labels_its_share() -> None:
+    part = unlabelled(make()).subset(50)
+    assert (part.notes, part.missing) == (("it was made",), {"test": "the test images have no labels"})
+    assert part.test.labels.tolist() == [-1] * 10
+
+
+def test_votes_are_part_of_the_fingerprint_and_go_into_subsets() -> None:
+    def voted(value: float) -> Dataset:
+        splits = {
+            name: Split(one.images, one.labels, np.full((len(one), 3), value, np.float32) + one.labels[:, None].astype(np.float32))
+            for name, one in make().splits.items()
+        }
+        return Dataset.build("made", CLASSES, splits, synthetic=True)
+
+    assert len({voted(1).fingerprint, voted(2).fingerprint, make().fingerprint}) == 3
+    part = voted(1).subset(20).train
+    assert part.votes is not None
+    np.testing.assert_array_equal(part.votes[:, 0], part.labels + 1)
+
+
+@pytest.mark.parametrize("votes", [np.zeros((40, 3)), np.zeros((40, 2), np.float32), np.zeros((3, 3), np.float32)])
+def test_malformed_votes_are_refused(votes: np.ndarray[Any, Any]) -> None:
+    data = make()
+    with pytest.raises(DataError, match=r"votes must be float32 \[40, 3\]"):
+        Dataset.build(
+            "made", CLASSES, data.splits | {"validation": Split(data.validation.images, data.validation.labels, votes)}, synthetic=True
+        )
+
+
+def test_votes_are_for_all_splits_or_none() -> None:
+    data = make()
+    some = Split(data.train.images, data.train.labels, np.zeros((100, 3), np.float32))
+    with pytest.raises(DataError, match="all splits have votes, or none has"):
+        Dataset.build("made", CLASSES, data.splits | {"train": some}, synthetic=True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((3, 1, 48, 48), (48, 48)),
+        ((3, 3, 128, 128), (64, 64)),
+        ((3, 1, 130, 65), (43, 21)),
+        ((3, 1, 200, 1), (50, 1)),
+        ((0, 1, 99, 99), (99, 99)),
+    ],
+)
+def test_thumbnails_have_at_most_64_pixels_a_side(shape: tuple[int, ...], expected: tuple[int, int]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    small = thumbnails(images)
+    assert small.shape == (*shape[:2], *expected)
+    assert small.dtype == np.uint8
+    if shape[2] == 128:
+        assert small[1, 2, 5, 7] == pytest.approx(images[1, 2, 10:12, 14:16].mean(), abs=0.51)
+
+
+def test_a_relative_path_is_looked_for_beside_the_study_then_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("study", "here"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "faces.txt").touch()
+    monkeypatch.chdir(tmp_path / "here")
+    source = DataSource(path="faces.txt")
+    with pytest.raises(DataError, match=r"study.faces\.txt: neither a folder"):
+        load(source, folders=[tmp_path / "study", tmp_path / "here"])
+    with pytest.raises(DataError, match=r"here.faces\.txt: neither a folder"):
+        load(source.located("faces.txt"), folders=[tmp_path / "study", tmp_path / "here"])
+    with pytest.raises(DataError, match=r"^faces\.txt: neither a folder"):
+        load(source)
+
+
+def test_the_default_source_is_what_the_path_holds_or_synthetic() -> None:
+    assert load(DataSource(images=70)).fingerprint == load(DataSource(source="synthetic", images=70)).fingerprint
+    with pytest.raises(DataError, match="images: no path given; say where the data lie with --data PATH"):
+        load(DataSource(source="images"))
+
+
 def test_apportioning_is_exact_and_leaves_nobody_out() -> None:
     assert apportion(10, np.array([1, 1, 2])).tolist() in ([3, 2, 5], [2, 3, 5])
     assert apportion(5, np.array([1000, 1, 0, 1])).tolist() == [3, 1, 0, 1]
@@ -160,6 +260,25 @@ def test_the_command_line_describes_the_synthetic_faces(describe: Describe) -> N
     for expected in ("surprise", "700", "1,050", "48x48", "drawn in memory"):
         assert expected in done.stdout
     assert re.search(r"Fingerprint  [0-9a-f]{32}\n", done.stdout)
+
+
+def test_the_command_line_tells_what_was_done_to_the_images(describe: Describe, tmp_path: Path) -> None:
+    from test_images import folder_of
+
+    folder = folder_of(tmp_path / "pets", {"train/[cat]": 9, "train/犬": 9, "test": 3})
+    done = describe(str(folder))
+    assert done.returncode == 0, done.stderr
+    for expected in (
+        "pets",
+        "[cat]",
+        "犬",
+        "(not known)",
+        "20x20",
+        "there is no validation split: 3",
+        "Missing      figures on test: the classes",
+    ):
+        assert expected in done.stdout
+    assert describe(str(folder)).stdout.splitlines()[:-1] == done.stdout.splitlines()[:-1]
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,93 @@ def test_every_form_gives_the_same_dataset(tmp_path: Path, cache: Path) -> None:
     assert len({read(form, cache).fingerprint for form in forms}) == 1
 
 
+def written(path: Path, header: str, rows: list[str], *, end: str = "\n", mark: str = "") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes((mark + end.join([header, *rows]) + end).encode())
+    return path
+
+
+def pair(folder: Path, form: str, *, labels: bool = False) -> Path:
+    """The images as the contest, or the course, gave them out: training, and both tests in one file without labels."""
+    rows = csv_rows()[1:]
+    train = [row for row in rows if row[2] == "Training"]
+    test = [row for row in rows if row[2] != "Training"]
+    if form == "contest":
+        written(folder / "train.csv", "emotion,pixels", [f'{label},"{pixels}"' for label, pixels, _ in train], end="\r\n", mark="\ufeff")
+        header, lines = ("emotion,pixels", [f"{row[0]},{row[1]}" for row in test]) if labels else ("pixels", [row[1] for row in test])
+        written(folder / "test.csv", header, lines, end="\r\n")
+    else:
+        written(folder / "train.csv", "label,feature", [f"{label},{pixels}" for label, pixels, _ in train])
+        written(folder / "test.csv", "id,feature", [f"{number},{row[1]}" for number, row in enumerate(test)])
+    return folder
+
+
+def test_the_table_with_spaces_in_its_header_and_another_order_is_the_same_set(tmp_path: Path, cache: Path) -> None:
+    rows = [f"{label},{usage},{pixels}" for label, pixels, usage in csv_rows()[1:]]
+    table = written(tmp_path / "icml" / "icml_face_data.csv", "emotion, Usage, pixels", rows, end="\r\n", mark="\ufeff")
+    expected = read(make_csv(tmp_path / "fer2013.csv"), cache).fingerprint
+    assert read(table, cache).fingerprint == read(table.parent, cache).fingerprint == expected
+
+
+def test_the_contest_and_the_course_gave_out_the_same_pair_without_test_labels(tmp_path: Path, cache: Path) -> None:
+    contest, course = pair(tmp_path / "contest", "contest"), pair(tmp_path / "course", "course")
+    data = read(contest, cache, validation_share=0.34)
+    assert data.counts["train"] == dict.fromkeys(CLASSES, 2)
+    assert data.counts["validation"] == dict.fromkeys(CLASSES, 1)
+    assert data.test.labels.tolist() == [-1] * 21
+    assert not data.test.labelled
+    assert data.missing == {"test": "test.csv has no labels (its columns are pixels)"}
+    assert "there is no validation split: 7 training images (34%, stratified by class, seed 0) became it" in data.notes
+    assert read(course, cache, validation_share=0.34).fingerprint == data.fingerprint
+    assert read(contest / "train.csv", cache, validation_share=0.34).fingerprint == data.fingerprint
+    assert read(contest, cache, validation_share=0.34, seed=1).fingerprint != data.fingerprint
+    assert data.summary()["missing"] == data.missing
+
+
+def test_test_labels_are_used_where_the_pair_has_them(tmp_path: Path, cache: Path) -> None:
+    data = read(pair(tmp_path, "contest", labels=True), cache, validation_share=0.34)
+    assert data.counts["test"] == dict.fromkeys(CLASSES, 3)
+    assert data.missing == {}
+
+
+def test_training_images_alone_give_all_three_splits(tmp_path: Path, cache: Path) -> None:
+    (pair(tmp_path, "contest") / "test.csv").unlink()
+    data = read(tmp_path, cache, validation_share=0.34, test_share=0.33)
+    assert {name: set(counts.values()) for name, counts in data.counts.items()} == {"train": {1}, "validation": {1}, "test": {1}}
+    assert len([note for note in data.notes if note.startswith("there is no")]) == 2
+    alone = read(tmp_path, cache, validation_share=0.34, test_share=0.0)
+    assert (len(alone.train), len(alone.test)) == (14, 0)
+    assert alone.missing == {"test": "there is no test split, and test_share is 0"}
+
+
+def test_a_folder_or_zip_that_holds_several_tables_gives_the_whole_one(tmp_path: Path, cache: Path) -> None:
+    pair(tmp_path / "all", "contest")
+    make_csv(tmp_path / "all" / "icml_face_data.csv")
+    written(tmp_path / "all" / "example_submission.csv", "emotion", ["0", "1"])
+    with zipfile.ZipFile(tmp_path / "kaggle.zip", "w") as archive:
+        for file in (tmp_path / "all").iterdir():
+            archive.write(file, f"challenge/{file.name}")
+    data = read(tmp_path / "all", cache)
+    assert len(data.validation) == 7
+    assert "icml_face_data.csv was read; test.csv, train.csv beside it was not" in data.notes
+    assert read(tmp_path / "kaggle.zip", cache).fingerprint == data.fingerprint
+
+
+def test_fer2013_is_found_out_whatever_it_is_called(tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "table").mkdir()
+    make_csv(tmp_path / "table" / "faces v2.CSV")
+    (tmp_path / "zip").mkdir()
+    make_zip(tmp_path / "zip" / "archive (1).zip", top="fer/")
+    forms = [tmp_path / "table", tmp_path / "zip", make_tree(tmp_path / "tree")]
+    assert {load(DataSource(path=str(form)), cache=cache).name for form in forms} == {"FER2013"}
+    assert len({load(DataSource(path=str(form)), cache=cache).fingerprint for form in forms}) == 1
+
+
+def test_fields_for_images_of_any_kind_are_refused(tmp_path: Path, cache: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.color: has no effect on FER2013"):
+        read(make_tree(tmp_path / "tree"), cache, color="rgb")
+
+
 def test_a_changed_pixel_or_label_changes_the_fingerprint(tmp_path: Path, cache: Path) -> None:
     rows = csv_rows()
     before = read(make_csv(tmp_path / "a.csv", rows), cache).fingerprint

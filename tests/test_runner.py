@@ -11,15 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import ray
 import torch
 from studies import numbers, tiny
 
 from ferray import training
+from ferray.data import Dataset, Split
 from ferray.errors import LedgerError, ResourceError
 from ferray.ledger import Ledger
-from ferray.runner import run
+from ferray.runner import _save, run
+from ferray.writer import LedgerWriter
 
 STUDY = tiny()
 STUDY_OF_12 = tiny(base={**STUDY.base, "epochs": 12})
@@ -195,3 +198,22 @@ def test_storage_that_cannot_be_written_is_told_before_anything_runs(tmp_path: P
         run(STUDY, tmp_path / "file", say=silent)
     with pytest.raises(LedgerError, match="cannot write"):
         run(STUDY, tmp_path / "file" / "below", say=silent)
+
+
+def test_the_ledger_keeps_thumbnails_votes_and_test_images_without_labels(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+
+    def split(count: int, label: int | None = None) -> Split:
+        labels = np.arange(count) % 2 if label is None else np.full(count, label)
+        images = generator.integers(0, 256, (count, 3, 100, 100), np.uint8)
+        return Split(images, labels.astype(np.int64), np.ones((count, 2), np.float32))
+
+    for test, count in ((split(4, -1), 4), (split(0), 0)):
+        data = Dataset.build("made", ("a", "b"), {"train": split(4), "validation": split(6), "test": test}, synthetic=True)
+        _save(LedgerWriter(tmp_path), STUDY, STUDY.plan(data), data, None)
+        with np.load(Ledger(tmp_path).data_folder(data.fingerprint) / "evaluation.npz") as arrays:
+            assert arrays["validation_images"].shape == (6, 3, 50, 50)
+            assert arrays["validation_votes"].shape == (6, 2)
+            assert arrays["test_labels"].tolist() == [-1] * count
+            assert len(arrays["test_images"]) == len(arrays["test_votes"]) == count
+        assert Ledger(tmp_path).study("tiny")["data"]["missing"] == data.missing != {}

@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ferray.data.files import Files
 from ferray.errors import DataError
@@ -155,8 +155,10 @@ def _read(files: Files, place: str, size: int, resize: str) -> _Picture | str:
             return _Picture(np.asarray(squared.convert("RGB")), turned, kinds)
     except DataError:
         raise
+    except UnidentifiedImageError:
+        return f"is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        return str(error).partition(" <")[0] or type(error).__name__  # Pillow names the object in memory
+        return str(error) or type(error).__name__
 
 
 def _square(image: Image.Image, size: int, resize: str) -> Image.Image:

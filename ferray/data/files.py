@@ -75,7 +75,7 @@ class Files:
 
     def where(self, place: str) -> str:
         """How a file is called in messages."""
-        return f"{self.path}/{place}"
+        return str(self.path / place)
 
     def read(self, place: str) -> bytes:
         """A file's content."""

@@ -77,7 +77,7 @@ def find(path: Path, source: str) -> Form:
     try:
         if not path.exists():
             siblings = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise DataError(f"{path}: no such file or folder{nearest(path.name, siblings)}; {accepted}")
+            raise DataError(f"{path}: no such file or folder{nearest(path.name, siblings) or f'; {accepted}'}")
         is_folder = path.is_dir()
     except OSError as error:  # a name that is too long, or a folder that may not be read
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error

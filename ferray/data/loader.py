@@ -174,7 +174,7 @@ def _label(where: str, given: Any) -> int | str:
         return int(value)
     if value.ndim == 0 and value.dtype.kind in "US":
         return str(value)
-    raise DataError(f"{where}: a label is a whole number or a class's name, not {given!r}")
+    raise DataError(f"{where}: a label is a whole number or a class's name, not {value.tolist()!r}")
 
 
 def _class_names(reference: str, given: Any, train: _Read) -> tuple[str, ...]:

@@ -50,7 +50,8 @@ class Table:
                     if not row:
                         continue
                     if len(row) != len(self.header):
-                        raise DataError(f"{self.where}, line {reader.line_num}: {len(row)} fields, but the header has {len(self.header)}")
+                        found = f"{len(row)} field{'s' if len(row) > 1 else ''}, but the header has {len(self.header)}"
+                        raise DataError(f"{self.where}, line {reader.line_num}: {found}; is the file whole?")
                     yield reader.line_num, [field.strip() for field in row]
             except (csv.Error, UnicodeDecodeError) as error:
                 raise DataError(f"{self.where}, line {reader.line_num + 1}: cannot be read as CSV text ({error})") from error

@@ -91,7 +91,7 @@ def attach(parts: Parts, votes: Votes) -> Parts:
         if len(wrong):
             first = wrong[0]
             raise DataError(
-                f"{votes.where}: the votes for {parts.names[split][first]} are of usage {usages[mine[first]]!r}, but it is in {split} "
+                f"{votes.where}: the votes for {parts.names[split][first]} are of usage {str(usages[mine[first]])!r}, but it is in {split} "
                 f"({' or '.join(wanted)}); the votes must be of these images, in the order of fer2013.csv"
             )
         given[split] = replace(part, votes=votes.counts[mine])

@@ -28,7 +28,8 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             columns, rows = _without(columns, place), [_without(row, place) for row in rows]
         table = Table(box=None, header_style="bold", pad_edge=False)
         for name in columns:
-            table.add_column(name, justify="right" if name in RIGHT else "left", overflow="fold", no_wrap=name in ("key", "status", "when", *RIGHT))
+            is_whole = name in ("key", "status", "when", *RIGHT)
+            table.add_column(name, justify="right" if name in RIGHT else "left", overflow="fold", no_wrap=is_whole)
         for row in rows:
             table.add_row(*(f"[{COLORS[cell]}]{cell}[/]" if cell in COLORS else _plain(cell) for cell in row))
         Console(highlight=False).print(table)
