@@ -61,7 +61,7 @@ class Code:
                 raise ConfigError(f"{self.reference}: {self.module} has no {part}{nearest(part, known)}")
             found = getattr(found, part)
         if not callable(found):
-            raise ConfigError(f"{self.reference}: is a {type(found).__name__} and cannot be called; name a function or class")
+            raise ConfigError(f"{self.reference}: cannot be called, since it is of type {type(found).__name__}; name a function or class")
         called: Callable[..., Any] = found
         return called
 

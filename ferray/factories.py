@@ -46,3 +46,14 @@ def _call(where: str, factory: Callable[..., Any], arguments: Mapping[str, Any])
     except Exception as fault:
         given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
         raise ConfigError(f"{where}: called with ({given}), it raises {told(fault)}") from fault
+
+
+def described(value: object) -> str:
+    """What a value is, for an error: `an int`, `None`, `a tensor float32 [2, 3]`."""
+    if value is None:
+        return "None"
+    shape = getattr(value, "shape", None)
+    if shape is not None and hasattr(value, "dtype"):
+        return f"a tensor {str(value.dtype).removeprefix('torch.')} {list(shape)}"
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"

@@ -11,7 +11,7 @@ from ferray.attachments import Attachments
 from ferray.code import told
 from ferray.config import Config
 from ferray.errors import ConfigError
-from ferray.factories import make
+from ferray.factories import described, make
 from ferray.generators import seeded
 from ferray.seeds import derive
 
@@ -44,7 +44,7 @@ def _built(config: Config, image_shape: tuple[int, int, int], classes: int, atta
     known = {"num_classes": classes, "in_channels": channels, "image_size": (height, width)}
     model = make("model", config.model, attachments.code["model"].load(), config.model_arguments, known)
     if not isinstance(model, nn.Module):
-        raise ConfigError(f"model: {config.model}: must return a torch.nn.Module, not {_described(model)}")
+        raise ConfigError(f"model: {config.model}: must return a torch.nn.Module, not {described(model)}")
     return model
 
 
@@ -57,13 +57,5 @@ def _try(where: str, model: nn.Module, image_shape: tuple[int, int, int], classe
     except Exception as fault:
         raise ConfigError(f"{where}: on images {shape} it raises {told(fault)}") from fault
     wanted = f"logits [n, classes], here [{TRIED_IMAGES}, {classes}]"
-    if not isinstance(logits, Tensor) or not logits.is_floating_point():
-        raise ConfigError(f"{where}: must return {wanted}, for images {shape}, not {_described(logits)}")
-    if list(logits.shape) != [TRIED_IMAGES, classes]:
-        raise ConfigError(f"{where}: must return {wanted}, for images {shape}, not {list(logits.shape)}")
-
-
-def _described(value: object) -> str:
-    if isinstance(value, Tensor):
-        return f"a tensor of {value.dtype}"
-    return "None" if value is None else f"{'an' if type(value).__name__[0] in 'aeiouAEIOU' else 'a'} {type(value).__name__}"
+    if not isinstance(logits, Tensor) or not logits.is_floating_point() or list(logits.shape) != [TRIED_IMAGES, classes]:
+        raise ConfigError(f"{where}: must return {wanted}, for images {shape}, not {described(logits)}")

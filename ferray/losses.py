@@ -13,7 +13,7 @@ from ferray.attachments import Attachments
 from ferray.code import told
 from ferray.config import Config
 from ferray.errors import ConfigError
-from ferray.factories import make
+from ferray.factories import described, make
 
 
 class Loss:
@@ -37,8 +37,7 @@ class Loss:
         loss = self._own(logits, targets)
         if not isinstance(loss, Tensor) or loss.dim() or not loss.requires_grad:
             is_cut_off = isinstance(loss, Tensor) and not loss.dim()
-            what = f"a tensor {list(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
-            what = "one that gradients do not reach" if is_cut_off else what
+            what = "one that gradients do not reach" if is_cut_off else described(loss)
             raise ConfigError(
                 f"{self._where}: must return a scalar tensor, the mean loss of logits [n, classes] and labels [n], not {what}"
             )
@@ -70,7 +69,7 @@ def _own(config: Config, classes: int, attachments: Attachments, device: torch.d
     made = make("loss", config.loss, attachments.code["loss"].load(), config.loss_arguments, {"num_classes": classes})
     where = f"loss: {config.loss}"
     if not callable(made):
-        raise ConfigError(f"{where}: its factory must return what maps logits and labels to a loss, not a {type(made).__name__}")
+        raise ConfigError(f"{where}: its factory must return what maps logits and labels to a loss, not {described(made)}")
     if isinstance(made, nn.Module):
         if any(parameter.requires_grad for parameter in made.parameters()):
             raise ConfigError(f"{where}: has parameters of its own, which would not be trained; put them into the network")

@@ -26,7 +26,11 @@ def main(
 
     ledger, name = locate(study, storage)
     print(f"study {name} in {ledger.path}", flush=True)
-    print(f"report: {write_report(ledger.path, name)}", flush=True)
+    print(f"report: {write_report(ledger.path, name, say=_say)}", flush=True)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def locate(given: str | None, storage: Path) -> tuple[Ledger, str]:

@@ -13,7 +13,7 @@ from ferray.attachments import Attachments
 from ferray.code import told
 from ferray.config import Config
 from ferray.errors import ConfigError
-from ferray.factories import make
+from ferray.factories import described, make
 from ferray.generators import seeded
 from ferray.seeds import derive
 
@@ -39,7 +39,7 @@ class Transform:
         self._seed = config.seed
         made = make("transform", config.transform, attachments.code["transform"].load(), config.transform_arguments, known)
         if not callable(made):
-            raise ConfigError(f"{self._where}: its factory must return what maps images to images, not a {type(made).__name__}")
+            raise ConfigError(f"{self._where}: its factory must return what maps images to images, not {described(made)}")
         self._call: Callable[..., Any] = made
         self._takes_batches = _has_generator(made)
 
@@ -66,8 +66,7 @@ class Transform:
     def _check(self, changed: Any, given: Tensor) -> Tensor:
         if isinstance(changed, Tensor) and changed.shape == given.shape and changed.dtype == given.dtype:
             return changed
-        what = f"{changed.dtype} {list(changed.shape)}" if isinstance(changed, Tensor) else f"a {type(changed).__name__}"
-        raise ConfigError(f"{self._where}: must return float32 {list(given.shape)}, what it is given, not {what}")
+        raise ConfigError(f"{self._where}: must return float32 {list(given.shape)}, as it is given, not {described(changed)}")
 
 
 def _has_generator(transform: Callable[..., Any]) -> bool:

@@ -42,7 +42,7 @@ def main(
     if outcome.interrupted:
         _say("interrupted: finished trials are kept, half-trained ones go on from their last epoch; run the same command to go on")
         sys.exit(130)
-    _say(f"report: {write_report(storage, planned.name)}")
+    _say(f"report: {write_report(storage, planned.name, say=_say)}")
     if outcome.failures:
         label, told = next(iter(outcome.failures.items()))
         _say(f"{len(outcome.failures)} trials failed, {label} over {told}; the report has all; --retry-failed runs them again")

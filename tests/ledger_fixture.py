@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ferray.config import Config, merge, trial_key
+from ferray.config import Config, digest, overlay, trial_key
 from ferray.data_source import DataSource
 
 CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -61,8 +62,18 @@ def make_ledger(
     outcome: dict[tuple[str, int], str] | None = None,
     created: str = "2026-11-20T10:00:00+00:00",
     title: str | None = "The reference study",
+    classes: Sequence[str] = CLASSES,
+    shape: tuple[int, int, int] = (1, 48, 48),
+    test: Literal["labelled", "unlabelled", "absent"] = "labelled",
+    votes: bool = False,
+    notes: Sequence[str] = (),
+    dead: Sequence[str] = (),
+    own_draws: Mapping[str, Sequence[dict[str, Any]]] | None = None,
 ) -> Made:
     """Writes a storage folder.
+
+    ``shape`` is that of the images; ``test`` says what there is of the test split; ``dead`` names settings that change nothing (``seed``
+    may be one); ``own_draws`` gives variants samples of their own.
 
     ``published_epochs`` is how long the networks of the published numbers were trained; ``subset`` the part of the data used.
     ``outcome`` maps (variant, seed) to failed, diverged, missing or running; all others are finished. ``samples`` holds the search
@@ -72,25 +83,33 @@ def make_ledger(
     fates = outcome or {}
     draws = samples or [{}]
     fingerprint = f"{'5' if synthetic else 'd'}{images:031x}"
-    labels = {split: _labels(images, number) for number, split in enumerate(("validation", "test"))}
-    data = _write_data(path, data_name, synthetic, fingerprint, labels)
+    labels = {split: _labels(images, number, len(classes)) for number, split in enumerate(("validation", "test"))}
+    if test == "absent":
+        labels["test"] = labels["test"][:0]
+    elif test == "unlabelled":
+        labels["test"] = np.full(images, -1)
+    data = _write_data(path, data_name, synthetic, fingerprint, labels, tuple(classes), shape, votes, list(notes))
     (path / "ledger.json").write_text(json.dumps({"format": 1}))
     made = Made(path, name)
     plan, described = [], {}
     base = Config(precision="fp32", augmentation={"rotation": 31.4, "horizontal_flip": 0.5}, epochs=epochs).model_dump()  # type: ignore[arg-type]
     for number, (variant, (overrides, removed)) in enumerate(chosen.items()):
         described[variant] = {"overrides": overrides, "removed": removed, "config": _resolve(base, overrides, 0)}
-        for sample, values in enumerate(draws):
+        for sample, values in enumerate((own_draws or {}).get(variant, draws)):
             for seed in range(seeds):
-                config = _resolve(base, {**overrides, **values}, seed)
+                config = _resolve(base, {**values, **overrides}, seed)
                 key = trial_key(Config.parse(config), fingerprint)
                 made.keys[variant, sample, seed] = key
                 plan.append({"key": key, "variant": variant, "sample": sample, "seed": seed, "overrides": values})
-                quality = QUALITY.get(variant, 0.6 - 0.02 * number) - 0.02 * min(sample, 8)
+                quality = QUALITY.get(variant, max(0.3, 0.6 - 0.02 * number)) - 0.02 * min(sample, 8)
                 overfits = "augmentation" in removed
                 fate = fates.get((variant, seed), "finished")
                 if fate != "missing":
-                    _write_trial(path, key, config, fingerprint, labels, quality, overfits, fate, [number, sample, seed])
+                    alive = {name: value for name, value in Config.parse(config).flat().items() if name not in dead}
+                    stream = [int(digest(alive)[:12], 16)] if dead else [number, sample, seed]
+                    if dead:
+                        quality = 0.6
+                    _write_trial(path, key, config, fingerprint, labels, len(classes), quality, overfits, fate, stream)
     first = next(iter(chosen))
     length = {} if published_epochs is None else {"epochs": published_epochs}
     study = {
@@ -113,54 +132,93 @@ def make_ledger(
 
 
 def _resolve(base: dict[str, Any], overrides: dict[str, Any], seed: int) -> dict[str, Any]:
-    given = {name: value for name, value in base.items() if name not in ("dropout", "batch_norm")}
-    return Config.parse(merge(given, {**overrides, "seed": seed})).model_dump()
+    given = {name: value for name, value in base.items() if name not in ("width", "dropout", "batch_norm")}
+    return Config.parse(overlay(given, {**overrides, "seed": seed})).model_dump()
 
 
-def _labels(images: int, seed: int) -> NDArray[np.int64]:
-    return np.random.default_rng(seed).permutation(
-        np.concatenate([np.arange(7), np.random.default_rng(seed + 9).choice(7, images - 7, p=SHARES / SHARES.sum())])
-    )
+def _shares(size: int) -> NDArray[np.float64]:
+    shares = SHARES if size == len(SHARES) else np.linspace(2, 1, size)
+    return shares / shares.sum()
 
 
-def _write_data(path: Path, name: str, synthetic: bool, fingerprint: str, labels: dict[str, NDArray[np.int64]]) -> dict[str, Any]:
+def _labels(images: int, seed: int, size: int) -> NDArray[np.int64]:
+    drawn = np.random.default_rng(seed + 9).choice(size, images - size, p=_shares(size))
+    return np.random.default_rng(seed).permutation(np.concatenate([np.arange(size), drawn]))
+
+
+def _write_data(
+    path: Path,
+    name: str,
+    synthetic: bool,
+    fingerprint: str,
+    labels: dict[str, NDArray[np.int64]],
+    classes: tuple[str, ...],
+    shape: tuple[int, int, int],
+    votes: bool,
+    notes: list[str],
+) -> dict[str, Any]:
     folder = path / "data" / fingerprint
     folder.mkdir(parents=True)
-    counts = {split: dict(zip(CLASSES, np.bincount(own, minlength=7).tolist(), strict=True)) for split, own in labels.items()}
+    size = len(classes)
+    counts = {split: np.bincount(own[own >= 0], minlength=size).tolist() for split, own in labels.items()}
+    counts = {"train": (4000 * _shares(size)).astype(int).tolist(), **counts}
+    unlabelled = labels["test"].size and labels["test"].min() < 0
+    reason = "the classes of its images are not known" if unlabelled else "the source has none"
     data = {
         "name": name,
-        "classes": list(CLASSES),
-        "counts": {"train": dict(zip(CLASSES, (4000 * SHARES).astype(int).tolist(), strict=True)), **counts},
+        "classes": list(classes),
+        "counts": {split: dict(zip(classes, own, strict=True)) for split, own in counts.items()},
         "synthetic": synthetic,
-        "image_shape": [1, 48, 48],
+        "image_shape": list(shape),
         "fingerprint": fingerprint,
+        "notes": notes,
+        "missing": {} if sum(counts["test"]) else {"test": reason},
+        "votes": votes,
     }
     (folder / "data.json").write_text(json.dumps(data))
     arrays: dict[str, NDArray[Any]] = {}
     for split, own in labels.items():
         arrays[f"{split}_labels"] = own
-        arrays[f"{split}_images"] = np.stack([_face(int(label), index) for index, label in enumerate(own)])[:, None]
+        faces = [_face(int(label), index, shape) for index, label in enumerate(own)]
+        arrays[f"{split}_images"] = np.stack(faces) if faces else np.zeros((0, *shape), np.uint8)
+        if votes:
+            arrays[f"{split}_votes"] = _votes(own, size)
     np.savez_compressed(folder / "evaluation.npz", allow_pickle=False, **arrays)
     return data
 
 
-def _face(label: int, index: int) -> NDArray[np.uint8]:
-    """A disc with two eyes and a mouth whose bend depends on the class."""
-    rows, columns = np.mgrid[0:48, 0:48]
+def _votes(labels: NDArray[np.int64], size: int) -> NDArray[np.float32]:
+    """Ten votes on each image, most of them for the label; every fifteenth image is for another class, every twentieth has no vote."""
+    votes = np.zeros((labels.size, size), np.float32)
+    for index, label in enumerate(labels):
+        votes[index, label] = 3 if index % 15 == 0 else 5 if index % 25 == 1 else 8
+        votes[index, (label + 1) % size] = 10 - votes[index, label]
+        if index % 20 == 7:
+            votes[index] = 0
+    return votes
+
+
+def _face(label: int, index: int, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """A disc with two eyes and a mouth whose bend depends on the class [channels, height, width]; in colour, tinted by the class."""
+    channels, height, width = shape
+    rows, columns = np.meshgrid(np.linspace(0, 47, height), np.linspace(0, 47, width), indexing="ij")
     shift = index % 5 - 2
-    image = np.full((48, 48), 60.0)
+    image = np.full((height, width), 60.0)
     image[(rows - 24) ** 2 + (columns - 24 - shift) ** 2 < 400] = 190
     for eye in (16, 32):
         image[(rows - 19) ** 2 + (columns - eye - shift) ** 2 < 6] = 40
-    image[np.abs(rows - 34 - (label - 3) * ((columns - 24 - shift) / 10) ** 2) + (np.abs(columns - 24 - shift) > 9) * 99 < 1.5] = 50
-    noisy: NDArray[np.uint8] = np.clip(image + np.random.default_rng(index).normal(0, 12, (48, 48)), 0, 255).astype(np.uint8)
+    bend = (label % 7 - 3) * ((columns - 24 - shift) / 10) ** 2
+    image[np.abs(rows - 34 - bend) + (np.abs(columns - 24 - shift) > 9) * 99 < 1.5] = 50
+    noise = np.random.default_rng(index).normal(0, 12, (height, width))
+    tints = np.array([1.0]) if channels == 1 else np.array([1.0, 0.6 + 0.05 * (label % 7), 0.5])
+    noisy: NDArray[np.uint8] = np.clip((image + noise) * tints[:, None, None], 0, 255).astype(np.uint8)
     return noisy
 
 
-def _probabilities(labels: NDArray[np.int64], quality: float, generator: np.random.Generator) -> NDArray[np.float32]:
-    partner = np.array([CLASSES.index(CONFUSED[name]) for name in CLASSES])
-    logits = generator.gumbel(0, 1.0, (labels.size, 7)) + np.log(SHARES * 2)
-    gain = 0.5 + 5.2 * (quality - 0.25)
+def _probabilities(labels: NDArray[np.int64], size: int, quality: float, generator: np.random.Generator) -> NDArray[np.float32]:
+    partner = (np.arange(size) + 1) % size if size != 7 else np.array([CLASSES.index(CONFUSED[name]) for name in CLASSES])
+    logits = generator.gumbel(0, 1.0, (labels.size, size)) + np.log(_shares(size) * 2)
+    gain = 0.5 + 5.2 * (quality - 0.25) + max(0.0, math.log(size / 7))
     logits[np.arange(labels.size), labels] += gain + 0.4
     logits[np.arange(labels.size), partner[labels]] += 0.6 * gain
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -168,9 +226,10 @@ def _probabilities(labels: NDArray[np.int64], quality: float, generator: np.rand
     return shares
 
 
-def _scores(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
+def _scores(probabilities: NDArray[np.float32], labels: NDArray[np.int64], size: int) -> dict[str, float]:
     predicted = probabilities.argmax(axis=1)
-    f1 = [2 * float(((predicted == c) & (labels == c)).sum()) / max(1, int((predicted == c).sum() + (labels == c).sum())) for c in range(7)]
+    found = [int(((predicted == c) & (labels == c)).sum()) for c in range(size)]
+    f1 = [2 * found[c] / max(1, int((predicted == c).sum() + (labels == c).sum())) for c in range(size)]
     return {"accuracy": float((predicted == labels).mean()), "macro_f1": float(np.mean(f1))}
 
 
@@ -180,6 +239,7 @@ def _write_trial(
     config: dict[str, Any],
     fingerprint: str,
     labels: dict[str, NDArray[np.int64]],
+    size: int,
     quality: float,
     overfits: bool,
     fate: str,
@@ -190,8 +250,8 @@ def _write_trial(
     generator = np.random.default_rng(stream)
     epochs = config["epochs"]
     (folder / "trial.json").write_text(json.dumps({"key": key, "config": config, "data": fingerprint, "engine": "1"}))
-    probabilities = {split: _probabilities(own, quality, generator) for split, own in labels.items()}
-    scores = {split: _scores(probabilities[split], own) for split, own in labels.items()}
+    probabilities = {split: _probabilities(own, size, quality, generator) for split, own in labels.items() if own.size}
+    scores = {split: _scores(probabilities[split], own, size) for split, own in labels.items() if own.size and own.min() >= 0}
     times = np.arange(1, epochs + 1)
     rise = 1 - 0.75 * np.exp(-3.5 * times / epochs)
     shape = rise + generator.normal(0, 0.012, epochs)
@@ -203,7 +263,7 @@ def _write_trial(
         row: dict[str, Any] = {"epoch": epoch}
         train = min(0.99, float(rise[index]) * (quality + (0.35 if overfits else 0.04) * epoch / epochs))
         row |= {"train_loss": -1.7 * math.log(train), "train_accuracy": train, "train_macro_f1": train - 0.04}
-        for split in ("validation", "test"):
+        for split in scores:
             factor = float(shape[index])
             row[f"{split}_loss"] = -1.9 * math.log(factor * scores[split]["accuracy"] + 0.03) + turn
             row[f"{split}_accuracy"] = factor * scores[split]["accuracy"]
@@ -214,7 +274,7 @@ def _write_trial(
         rows = rows[: max(1, epochs // 3)]
     if fate == "diverged":
         rows = rows[: max(2, epochs // 2)]
-        rows[-1] |= {"train_loss": None, "validation_loss": None, "test_loss": None}
+        rows[-1] |= dict.fromkeys(("train_loss", *(f"{split}_loss" for split in scores)))
         selected = max(range(len(rows)), key=lambda index: rows[index]["validation_accuracy"]) + 1
     (folder / "epochs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     if fate == "running":

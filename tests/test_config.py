@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from ferray import config as config_module
-from ferray.config import Augmentation, Config, field_names, flatten, merge, trial_key
+from ferray.config import Augmentation, Config, field_names, flatten, merge, overlay, trial_key
 from ferray.errors import ConfigError
 
 
@@ -117,3 +118,26 @@ def test_merging_reaches_into_nested_mappings_by_name_and_by_dots() -> None:
     assert merge(base, {"a": {"b": 9}}) == merge(base, {"a.b": 9}) == {"a": {"b": 9, "c": 2}, "d": 3}
     assert base == {"a": {"b": 1, "c": 2}, "d": 3}
     assert flatten({"a": {"b": 1, "c": {"d": 2}}}) == {"a.b": 1, "a.c.d": 2}
+
+
+NET = {"model": "./net.py:Net", "model_arguments": {"depth": 3, "width": 8}, "pretrained": "net.pt", "l1": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("base", "overrides", "expected"),
+    [
+        (NET, {"model": "torchvision:resnet18"}, {"model": "torchvision:resnet18", "l1": 0.1}),
+        (NET, {"model": "cnn", "width": 0.5}, {"model": "cnn", "width": 0.5, "l1": 0.1}),
+        (NET, {"model": "./net.py:Net"}, NET),
+        (NET, {"model_arguments.depth": 1}, {**NET, "model_arguments": {"depth": 1, "width": 8}}),
+        (NET, {"model": "./b.py:B", "model_arguments.size": 1}, {"model": "./b.py:B", "model_arguments": {"size": 1}, "l1": 0.1}),
+        ({"width": 2.0, "dropout": 0.1, "l2": 0.1}, {"model": "./net.py:Net"}, {"model": "./net.py:Net", "l2": 0.1}),
+        ({"width": 2.0, "dropout": 0.1}, {"model": "dnn"}, {"model": "dnn", "width": 2.0, "dropout": 0.1}),
+        ({"width": 2.0}, {"model": "cnn"}, {"model": "cnn", "width": 2.0}),
+        ({"loss": "./a.py:A", "loss_arguments": {"a": 1}}, {"loss": "cross_entropy"}, {"loss": "cross_entropy"}),
+        ({"transform": "./a.py:A", "transform_arguments": {"a": 1}}, {"transform": None}, {"transform": None}),
+    ],
+)  # fmt: skip
+def test_what_belongs_to_one_network_loss_or_transform_goes_with_it(base: Any, overrides: Any, expected: Any) -> None:
+    assert overlay(base, overrides) == expected
+    Config.parse(overlay(base, overrides))

@@ -18,13 +18,15 @@ from scipy import stats
 from ferray.analysis import figures
 from ferray.analysis.ablation import ablation_info
 from ferray.analysis.accuracy import draw_models, models_info
-from ferray.analysis.confusion import ConfusionInfo, confusion_info, draw_confusion, pairs_info
+from ferray.analysis.confusion import LARGEST, ConfusionInfo, confusion_info, draw_confusion, pairs_info
 from ferray.analysis.curves import FEWEST, curves_info
 from ferray.analysis.examples import examples_info
 from ferray.analysis.results import Results
 from ferray.analysis.samples import search_info
 from ferray.analysis.selection import best_variant, chosen_samples
 from ferray.analysis.style import shortened
+from ferray.analysis.tables import search_table
+from ferray.analysis.votes import votes_info
 from ferray.errors import LedgerError
 
 Variants = dict[str, tuple[dict[str, Any], list[str]]]
@@ -237,8 +239,9 @@ def test_a_search_chooses_each_variants_sample_on_validation(searched: Results) 
     means = searched.trials.groupby(["variant", "sample"])["validation_accuracy"].mean()
     assert chosen_samples(searched) == {variant: int(means[variant].idxmax()) for variant in searched.variants}
     assert (info.numeric, info.fields) == (("l1",), ("l1", "optimizer"))
+    assert info.categories == {"optimizer": ("sgd", "adam")}
     assert info.logarithmic == {"l1": True}
-    assert len(info.points) == 12
+    assert len(info.points) == 24
     ranked = [one.validation.mean for one in info.samples]
     assert ranked == sorted(ranked, reverse=True)
     assert all(0 <= one.validation.low <= one.validation.high <= 100 for one in info.samples)
@@ -307,6 +310,79 @@ def test_a_study_without_finished_trials_draws_what_it_has(tmp_path: Path) -> No
         figures.confusion_figure(results)
 
 
+def test_a_matrix_of_many_classes_shows_the_most_confused_and_keeps_their_shares(tmp_path: Path) -> None:
+    classes = [f"class {number:03d}" for number in range(100)]
+    make_ledger(tmp_path, classes=classes, images=1200, seeds=2, epochs=2, variants=ONE, shape=(1, 8, 8))
+    results = Results.load(tmp_path, "report")
+    whole = confusion_info(results)
+    assert whole is not None
+    part = whole.readable()
+    worst = pairs_info(whole).pairs[0]
+    assert len(part.classes) == LARGEST
+    assert {worst.true, worst.predicted} <= set(part.classes)
+    place = part.classes.index(worst.true), part.classes.index(worst.predicted)
+    assert part.shares[place] == pytest.approx(worst.share.mean)
+    figure = figures.confusion_figure(results)
+    assert len(figure.axes) == 1
+    assert worst.true in texts(figure)
+
+
+def test_two_classes_and_tiny_colour_images_that_are_not_square_are_drawn(tmp_path: Path) -> None:
+    make_ledger(tmp_path, classes=["cat", "dog"], images=60, seeds=2, epochs=2, variants=ONE, shape=(3, 8, 5))
+    results = Results.load(tmp_path, "report")
+    confusion = confusion_info(results)
+    assert confusion is not None
+    info = examples_info(results, pairs_info(confusion))
+    assert info is not None
+    assert info.rows[0][0].image.shape == (8, 5, 3)
+    assert figures.confusion_figure(results).axes
+    assert figures.examples_figure(results).axes
+
+
+def test_figures_without_a_test_split_have_one_panel(tmp_path: Path) -> None:
+    make_ledger(tmp_path, test="absent", data_name="mine", seeds=2, epochs=2)
+    results = Results.load(tmp_path, "report")
+    for draw in (figures.models_figure, figures.ablation_figure):
+        figure = draw(results)
+        assert len(figure.axes) == 1
+        assert not [text for text in texts(figure) if "test" in text]
+
+
+def test_a_searched_word_has_a_strip_per_value_and_a_trial_without_the_field_no_dot(tmp_path: Path) -> None:
+    own: dict[str, list[dict[str, Any]]] = {"dnn": [{"optimizer": "sgd", "momentum": 0.5}, {"optimizer": "adam"}]}
+    make_ledger(tmp_path, variants=TWO, samples=[{"schedule": "cosine"}, {"schedule": "constant"}], own_draws=own, seeds=2, epochs=2)
+    results = Results.load(tmp_path, "report")
+    info = search_info(results)
+    assert info is not None
+    assert (info.numeric, info.categories) == (("momentum",), {"schedule": ("cosine", "constant"), "optimizer": ("sgd", "adam")})
+    assert info.points["field"].value_counts().to_dict() == {"schedule": 4, "optimizer": 4, "momentum": 2}
+    figure = figures.search_figure(results)
+    assert {"cosine", "constant", "sgd", "adam", "momentum\n(in 2 trials)"} <= set(texts(figure))
+    table = search_table(info)
+    momentum = table.columns.index("momentum")
+    assert sorted(row[momentum] for row in table.rows) == ["", "", "", "0.5"]
+
+
+def test_votes_tell_images_apart_by_what_most_people_saw(tmp_path: Path) -> None:
+    make_ledger(tmp_path, votes=True, seeds=2, epochs=2, variants=TWO)
+    results = Results.load(tmp_path, "report")
+    info, votes, labels = votes_info(results), results.votes("test"), results.labels("test")
+    assert info is not None
+    assert votes is not None
+    assert labels is not None
+    assert info.unvoted == int((votes.sum(axis=1) == 0).sum()) == 8
+    assert sum(info.images.values()) + info.unvoted == labels.size
+    places = np.arange(labels.size)
+    disagree = (votes[places, labels] == 3).sum()
+    assert (info.images["disagree"], info.images["open"]) == (disagree, (votes[places, labels] == 5).sum())
+    assert sum(one.agreement.n for one in info.classes) == info.decided
+    probabilities = [results.probabilities(str(key), "test") for key in results.trials.query("variant == 'cnn'")["key"]]
+    members = votes[places, labels] == 3
+    expected = 100 * np.mean([(own.argmax(axis=1) == labels)[members].mean() for own in probabilities if own is not None])
+    assert info.variants[0].accuracy["disagree"].mean == pytest.approx(expected)
+    assert figures.votes_figure(results).axes
+
+
 def test_the_same_results_give_the_same_bytes(searched: Results) -> None:
     first, second = (figures.render("models", lambda: draw_models(models_info(searched))) for _ in range(2))
     assert first == second
@@ -317,4 +393,4 @@ def test_the_same_results_give_the_same_bytes(searched: Results) -> None:
 def test_long_names_are_broken_where_words_end() -> None:
     assert shortened("no augmentation, input scaling", 18) == "no augmentation,\ninput scaling"
     assert shortened("short") == "short"
-    assert "".join(shortened("x" * 70, 30).split("\n")) == "x" * 70
+    assert "".join(shortened("x" * 60, 25).split("\n")) == "x" * 60

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
 import subprocess
 import sys
+import time
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from ledger_fixture import PATH, Made, make_ledger
@@ -71,7 +73,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Made:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves figures empty where a test reads the words only."""
-    monkeypatch.setattr("ferray.analysis.page.render", lambda name, draw: Drawing(name, b"", b""))
+    monkeypatch.setattr("ferray.analysis.page.render", lambda name, draw, fonts: Drawing(name, b"", b""))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,7 @@ def page(file: Path) -> Page:
 
 
 def test_the_page_answers_the_four_questions_and_closes_every_element(page: Page) -> None:
-    for title in ("1 Models", "2 Training process", "3 Ablation", "4 Which classes are confused", "5 Details"):
+    for title in ("1 Models", "2 Training process", "3 Ablation", "4 Which classes are confused", "5 Data", "6 Details"):
         assert title in page.text
     assert page.open == []
     assert page.pictures == 6
@@ -128,8 +130,9 @@ def test_figures_and_tables_are_files_too(file: Path) -> None:
     names = {one.name for one in (file.parent / "figures").iterdir()}
     figures = ("models", "curves", "ablation", "confusion", "confused_pairs", "examples")
     assert names == {f"{name}.{ending}" for name in figures for ending in ("png", "pdf")}
+    tables = ("models", "ablation", "confusion", "classes", "confused_pairs", "data", "trials")
     names = {one.name for one in (file.parent / "tables").iterdir()}
-    assert names == {f"{name}.{ending}" for name in ("models", "ablation", "confused_pairs", "trials") for ending in ("csv", "md", "tex")}
+    assert names == {f"{name}.{ending}" for name in tables for ending in ("csv", "md", "tex")}
 
 
 def test_synthetic_data_are_named_at_the_top_and_in_every_caption(tmp_path: Path) -> None:
@@ -215,13 +218,116 @@ def test_trials_that_diverged_at_once_are_not_pointed_out_as_alike(tmp_path: Pat
     assert "Trials with the same numbers" not in Page(write_report(tmp_path, "report")).text
 
 
-def test_trials_with_the_same_numbers_are_pointed_out(tmp_path: Path, undrawn: None) -> None:
-    made = make_ledger(tmp_path, seeds=2, variants=ONE, epochs=4)
-    first, second = (tmp_path / "trials" / key for key in made.keys.values())
-    shutil.copy(first / "epochs.jsonl", second / "epochs.jsonl")
+def test_trials_with_the_same_numbers_are_pointed_out_at_the_top_in_the_details_and_in_the_terminal(tmp_path: Path, undrawn: None) -> None:
+    made = make_ledger(tmp_path, seeds=2, variants=ONE, epochs=4, dead=("seed",))
+    said: list[str] = []
+    text = Page(write_report(tmp_path, "report", say=said.append)).text
+    assert text.index("The seed changes nothing: 2 trials of cnn with different seeds (0 and 1)") < text.index("1 Models")
+    assert [line.partition(":")[0] for line in said] == ["note"]
+    assert "The seed changes nothing" in said[0]
+    assert "2 trials that differ in seed" in text
+    assert ", ".join(made.keys.values()) in text
+    assert re.search(r"cnn reaches \d\d\.\d % \(the same in all 2 seeds; their interval is a point, which is no certainty\)", text)
+    assert "That does not mean that another seed could give no other" in text
+
+
+@pytest.mark.parametrize("test", ["absent", "unlabelled"])
+def test_without_test_labels_everything_is_told_of_validation_with_a_warning(tmp_path: Path, test: Literal["absent", "unlabelled"]) -> None:
+    make_ledger(tmp_path, test=test, seeds=2, epochs=5, data_name="flowers", shape=(3, 12, 8), published={})
+    page = Page(write_report(tmp_path, "report"))
+    assert "There are no figures on the test set." in page.text
+    assert "they are optimistic, and no unseen images bear them out" in page.text
+    assert re.search(r"On the validation set, cnn reaches \d\d\.\d %", page.text)
+    assert "Compared with cnn on the validation set: removing augmentation changes accuracy by" in page.text
+    assert "Confusion matrix of cnn on the validation set" in page.text
+    assert "test set" not in page.text.replace("no figures on the test set", "")
+    assert "There is no test set, so no figure here is of images that selected nothing." in page.text
+    assert not {"nan", "n/a", "NaN"} & set(page.text.split())
+    assert page.pictures == 6
+
+
+def test_published_numbers_of_validation_stand_beside_it_where_there_is_no_test(tmp_path: Path, undrawn: None) -> None:
+    make_ledger(tmp_path, test="absent", seeds=2, epochs=4)
+    assert "The published accuracy of cnn is 62.2 %" in Page(write_report(tmp_path, "report")).text
+
+
+def test_hostile_names_are_text_in_every_form(tmp_path: Path, undrawn: None) -> None:
+    evil = "<script>alert(1)</script>"
+    classes = [evil, "=HYPERLINK(1)", "$x_1$ & 5 %", "a|b"]
+    variants: dict[str, tuple[dict[str, Any], list[str]]] = {evil: ({}, []), "+1": ({"augmentation.rotation": 0.0}, ["augmentation"])}
+    notes = [f"2 near-identical images: {evil}"]
+    make_ledger(tmp_path, classes=classes, variants=variants, data_name=evil, notes=notes, title=evil, seeds=2, epochs=3, published={})
+    file = write_report(tmp_path, "report")
+    page = Page(file)
+    assert page.open == []
+    assert "<script" not in file.read_text(encoding="utf-8")
+    assert page.text.count(evil) > 5
+    tables = file.parent / "tables"
+    assert "<script" not in "".join(one.read_text(encoding="utf-8").replace("\\<", "") for one in tables.glob("*.md"))
+    for one in tables.glob("*.csv"):
+        cells = [cell for row in csv.reader(one.open(encoding="utf-8")) for cell in row]
+        assert not [cell for cell in cells if cell.startswith(("=", "@"))]
+    assert "'=HYPERLINK(1)" in (tables / "classes.csv").read_text(encoding="utf-8")
+    assert r"\$x\_1\$ \& 5 \%" in (tables / "classes.tex").read_text(encoding="utf-8")
+
+
+def test_what_was_done_to_the_data_and_its_counts_have_a_section(tmp_path: Path, undrawn: None) -> None:
+    notes = ["images of 3 sizes were resized to 32 x 32 pixels"]
+    make_ledger(tmp_path, data_name="pets", classes=["cat", "dog"], shape=(3, 32, 32), notes=notes, seeds=1, epochs=2, published={})
     text = Page(write_report(tmp_path, "report")).text
-    assert "Trials with the same numbers" in text
-    assert f"{first.name}, {second.name}" in text
+    assert "5 Data Images of 3 sizes were resized to 32 x 32 pixels." in text
+    assert "Images of pets by class and split; the networks see colour images of 32 x 32 pixels." in text
+    assert "public test" not in text
+
+
+def test_votes_are_a_diagnosis_and_in_no_score(tmp_path: Path) -> None:
+    make_ledger(tmp_path / "votes", votes=True, seeds=2, epochs=4)
+    make_ledger(tmp_path / "plain", votes=False, seeds=2, epochs=4)
+    with_votes, plain = (Page(write_report(tmp_path / name, "report")) for name in ("votes", "plain"))
+    assert "5 Label noise, as ten people voted" in with_votes.text
+    assert "Their votes are a diagnosis here and in no score of this report" in with_votes.text
+    assert "Label noise" not in plain.text
+    assert with_votes.pictures == plain.pictures + 1
+    scores = [(tmp_path / name / "reports/report/tables/models.csv").read_text() for name in ("votes", "plain")]
+    assert scores[0] == scores[1]
+
+
+def test_a_search_says_at_the_top_and_at_the_table_whom_the_numbers_stand_for(tmp_path: Path, undrawn: None) -> None:
+    make_ledger(tmp_path, seeds=2, variants=ONE, samples=[{"l1": 1e-6}, {"l1": 1e-4}, {"l1": 1e-2}], epochs=3)
+    text = Page(write_report(tmp_path, "report")).text
+    told = "Each variant is represented by the best of its samples (up to 3), chosen by mean accuracy on the public test set."
+    assert text.count(told) == 2
+
+
+@pytest.mark.parametrize("fate", ["missing", "failed", "diverged", "running"])
+@pytest.mark.parametrize("test", ["labelled", "absent"])
+def test_a_study_of_which_nothing_or_half_is_there_has_a_report(
+    tmp_path: Path, fate: str, test: Literal["labelled", "absent"], undrawn: None
+) -> None:
+    variants: dict[str, tuple[dict[str, Any], list[str]]] = {
+        "net": ({"model": "torchvision:resnet18"}, []),
+        "no augmentation": ({"model": "torchvision:resnet18", "augmentation.rotation": 0.0}, ["augmentation"]),
+    }
+    for name, lost in (("all", [0, 1, 2]), ("half", [0])):
+        outcome = {(variant, seed): fate for variant in variants for seed in lost}
+        make_ledger(tmp_path / name, variants=variants, seeds=3, epochs=4, outcome=outcome, test=test, published={}, samples=[{"l1": 0.1}])
+        text = Page(write_report(tmp_path / name, "report")).text
+        assert "resnet18 (torchvision)" in text
+        assert not {"nan", "NaN", "nan%"} & set(text.split())
+        assert ("No trial has finished yet" in text) == (name == "all")
+
+
+@pytest.mark.slow
+def test_a_report_of_a_thousand_trials_takes_less_than_twenty_seconds_of_a_processor(tmp_path: Path) -> None:
+    variants: dict[str, tuple[dict[str, Any], list[str]]] = {
+        f"variant {one}": ({"l1": 1e-5 * one}, ["l1"] * (one % 3 == 2)) for one in range(20)
+    }
+    make_ledger(tmp_path, variants=variants, seeds=50, epochs=50, published={}, data_name="mine")
+    started = time.process_time()
+    text = Page(write_report(tmp_path, "report")).text
+    assert time.process_time() - started < 20
+    assert "1000 of 1000 planned trials finished" in text
+    assert "50 finished" in text
 
 
 def test_a_report_can_be_written_again(small: Made) -> None:

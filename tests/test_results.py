@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -216,3 +216,39 @@ def test_a_study_of_which_nothing_has_run_has_rows_all_the_same(tmp_path: Path) 
     assert list(results.trials["status"]) == ["missing"]
     assert results.epochs.empty
     assert results.predictions.empty
+
+
+@pytest.mark.parametrize(("test", "rows"), [("unlabelled", 2), ("absent", 1)])
+def test_without_labelled_test_images_validation_is_told_first(tmp_path: Path, test: Literal["unlabelled", "absent"], rows: int) -> None:
+    make_ledger(tmp_path, test=test, seeds=1, epochs=3, variants={"cnn": ({}, [])})
+    results = Results.load(tmp_path, "report")
+    assert (results.splits, results.headline, set(results.missing)) == (("validation",), "validation", {"test"})
+    assert results.trials["test_accuracy"].isna().all()
+    assert results.epochs["test_loss"].isna().all()
+    assert results.trials["validation_accuracy"].notna().all()
+    predictions = results.predictions
+    assert len(predictions) == rows * 160
+    assert predictions.loc[predictions["split"] == "test", "label"].isna().all()
+    assert predictions.loc[predictions["split"] == "validation", "label"].notna().all()
+
+
+def test_older_data_that_say_nothing_of_missing_splits_have_both(results: Results, tmp_path: Path) -> None:
+    assert (results.splits, results.headline, results.missing) == (("validation", "test"), "test", {})
+    assert results.votes("test") is None
+
+
+def test_a_class_that_is_called_like_a_column_has_one_of_its_own(tmp_path: Path) -> None:
+    make_ledger(tmp_path, classes=["label", "image", "cat"], seeds=1, epochs=2, variants={"cnn": ({}, [])})
+    frame = Results.load(tmp_path, "report").predictions
+    assert list(frame.columns[-3:]) == ["class label", "class image", "cat"]
+    assert set(frame["label"].unique()) == {"label", "image", "cat"}
+
+
+def test_settings_of_other_networks_are_columns_that_others_lack(tmp_path: Path) -> None:
+    own = {"model": "./net.py:Net", "model_arguments": {"depth": 3, "head": {"units": 64}}}
+    made = make_ledger(tmp_path, variants={"cnn": ({}, []), "own": (own, [])}, seeds=1, epochs=2, outcome={("own", 0): "missing"})
+    trials = Results.load(tmp_path, "report").trials.set_index("variant")
+    assert (trials.loc["own", "config.model_arguments.depth"], trials.loc["own", "config.model_arguments.head.units"]) == (3, 64)
+    assert np.isnan(trials.loc["cnn", "config.model_arguments.depth"])
+    assert np.isnan(trials.loc["own", "config.width"])
+    assert trials.loc["own", "key"] == made.keys["own", 0, 0]

@@ -126,3 +126,9 @@ def test_wilson_covers_for_a_rare_confusion_and_a_mean_over_seeds() -> None:
     shares = generator.binomial(3, chances).mean(axis=1) / 3
     covered = np.mean([one.low <= 0.06 <= one.high for one in (wilson(share * 400, 400) for share in shares)])
     assert covered > 0.94
+
+
+def test_values_that_are_all_equal_have_a_point_for_an_interval() -> None:
+    assert mean_interval([0.1 + 0.2, 0.3, 0.3]).is_point
+    assert not mean_interval([0.3, 0.31]).is_point
+    assert not mean_interval([0.3]).is_point

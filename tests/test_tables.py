@@ -14,7 +14,7 @@ from ferray.analysis.accuracy import models_info
 from ferray.analysis.confusion import confusion_info, pairs_info
 from ferray.analysis.results import Results
 from ferray.analysis.tables import Table, ablation_table, models_table, pairs_table, trials_table
-from ferray.analysis.wording import minutes, moment, signed, split_label
+from ferray.analysis.wording import minutes, moment, network_label, signed, split_label
 
 AWKWARD = Table(
     "awkward", "50 % of _all_ {cells} & more", ("name", "value"), (("a|b_c & 5 % #1 $x$ ~^\\{}", "\N{MINUS SIGN}1.5"), ('quo"ted,', "<1>"))
@@ -41,7 +41,7 @@ def test_markdown_escapes_its_pipes() -> None:
 
 def test_latex_escapes_all_that_has_a_meaning_to_it() -> None:
     text = AWKWARD.latex()
-    assert r"a|b\_c \& 5 \% \#1 \$x\$ \textasciitilde{}\textasciicircum{}\textbackslash{}\{\} & $-$1.5 \\" in text
+    assert r"a\textbar{}b\_c \& 5 \% \#1 \$x\$ \textasciitilde{}\textasciicircum{}\textbackslash{}\{\} & $-$1.5 \\" in text
     assert r"\caption{50 \% of \_all\_ \{cells\} \& more}" in text
     assert text.index(r"\toprule") < text.index(r"\midrule") < text.index(r"\bottomrule")
     assert r"\begin{tabular}{lr}" in text
@@ -101,3 +101,35 @@ def test_less_than_a_minute_keeps_two_digits() -> None:
 def test_times_are_written_for_people() -> None:
     assert moment("2026-11-20T12:00:00+02:00") == "2026-11-20 10:00 UTC"
     assert moment("some day") == "some day"
+
+
+def test_words_that_a_spreadsheet_would_compute_are_kept_words_and_numbers_numbers() -> None:
+    table = Table("t", "", ("=name", "value"), (("=1+1", "-1.5"), ("@sum", "+0.3"), ("plain-name", "2")))
+    rows = list(csv.reader(io.StringIO(table.csv())))
+    assert rows == [["'=name", "value"], ["'=1+1", "-1.5"], ["'@sum", "+0.3"], ["plain-name", "2"]]
+
+
+def test_markdown_shows_html_mathematics_and_links_as_text() -> None:
+    table = Table("t", "", ("name",), (("<script>",), ("$x_1$",), ("[a](b)",), ("&lt; & more",), ("two\nlines",)))
+    assert table.markdown().splitlines()[2:] == [
+        "| \\<script\\> |", "| \\$x_1\\$ |", "| \\[a\\](b) |", "| \\&lt; & more |", "| two lines |",
+    ]  # fmt: skip
+
+
+def test_a_latex_row_that_begins_with_a_bracket_or_star_is_no_option_of_the_row_before() -> None:
+    body = Table("t", "", ("name",), (("[1cm]",), ("*",))).latex()
+    assert "    {[}1cm] \\\\\n    {*} \\\\" in body
+
+
+@pytest.mark.parametrize(
+    ("config", "label"),
+    [
+        ({"model": "cnn", "width": 1.0}, "CNN"),
+        ({"model": "dnn", "width": 0.25}, "DNN, width 0.25"),
+        ({"model": "torchvision:resnet18", "width": None}, "resnet18 (torchvision)"),
+        ({"model": "./nets/net.py:Net", "model_arguments": {"depth": 3, "head": {"units": 64}}}, "Net (net.py), depth=3, head.units=64"),
+        ({"model": "timm.models:create_model", "pretrained": "w.safetensors"}, "create_model (timm.models), pretrained"),
+    ],
+)
+def test_networks_of_any_name_have_a_name_in_print(config: dict[str, object], label: str) -> None:
+    assert network_label(config) == label

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from ferray.analysis.results import SPLITS, Results, Variant
+from ferray.analysis.results import Results
 from ferray.analysis.selection import finished_of, speaking_trials
 from ferray.analysis.statistics import Estimate, bootstrap_mean, paired_difference
-from ferray.analysis.style import BLUE, GREY, ORANGE, hide_y_marks, new_figure, note_synthetic, shortened
-from ferray.analysis.wording import split_label
+from ferray.analysis.style import GREY, SPLIT_COLOURS, hide_y_marks, new_figure, note_synthetic, shortened
+from ferray.analysis.variants import Variant
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class AblationInfo:
 
     baseline: str
     removals: tuple[Removal, ...]
-    labels: Mapping[str, str]
+    labels: Mapping[str, str]  # of the splits with figures
+    headline: str  # the split that is told first
     synthetic: bool
 
 
@@ -56,14 +57,13 @@ def ablation_info(results: Results) -> AblationInfo:
         start = before if set(before.removed) < set(variant.removed) else results.variants[results.baseline]
         removals.append(_removal(results, trials, variant, start))
         before = variant
-    labels = {split: split_label(str(results.data["name"]), split) for split in SPLITS}
-    return AblationInfo(results.baseline, tuple(removals), labels, results.synthetic)
+    return AblationInfo(results.baseline, tuple(removals), results.split_labels, results.headline, results.synthetic)
 
 
 def _removal(results: Results, trials: pd.DataFrame, variant: Variant, start: Variant) -> Removal:
     own = trials[trials["variant"] == variant.name]
     difference, step, images, points = {}, {}, {}, {}
-    for split in SPLITS:
+    for split in results.splits:
         pairs = _pairs(trials, variant.name, results.baseline, f"{split}_accuracy")
         points[split] = tuple(100 * (pairs["own"] - pairs["reference"]).to_numpy(float))
         difference[split] = _points(pairs)
@@ -113,8 +113,9 @@ def draw_ablation(info: AblationInfo) -> Figure:
     """One panel per split: zero is the baseline, small dots are seeds, the large one their mean with its 95 % paired t interval."""
     names = [shortened(removal.variant) for removal in info.removals]
     figure = new_figure(1.05 + sum(0.36 + 0.13 * name.count("\n") for name in names))
-    panels = figure.subplots(1, 2, sharey=True, sharex=True)
-    for split, axes, colour in zip(SPLITS, panels, (ORANGE, BLUE), strict=True):
+    panels = figure.subplots(1, len(info.labels), sharey=True, sharex=True, squeeze=False)[0]
+    for split, axes in zip(info.labels, panels, strict=True):
+        colour = SPLIT_COLOURS[split]
         axes.set_title(info.labels[split])
         axes.grid(axis="x")
         axes.axvline(0, color=GREY, linewidth=0.9)
@@ -129,9 +130,9 @@ def draw_ablation(info: AblationInfo) -> Figure:
                 note = "no pair of finished seeds"
                 axes.text(0.02, place, note, transform=axes.get_yaxis_transform(), color=GREY, va="center", fontsize=7)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set_xlabel(f"accuracy minus that of {info.baseline} (points)")
+        axes.set_xlabel(f"accuracy minus that of {shortened(info.baseline)} (points)")
         hide_y_marks(axes)
-    ticks = [f"{name} (n={removal.difference['test'].n})" for name, removal in zip(names, info.removals, strict=True)]
+    ticks = [f"{name} (n={removal.difference[info.headline].n})" for name, removal in zip(names, info.removals, strict=True)]
     panels[0].set_yticks(range(len(names)), ticks)
     panels[0].set_ylim(len(names) - 0.4, -0.6)
     note_synthetic(figure, info.synthetic)

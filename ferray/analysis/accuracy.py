@@ -11,11 +11,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ferray.analysis.results import SPLITS, Results
+from ferray.analysis.results import Results
 from ferray.analysis.selection import finished_of, speaking_trials
 from ferray.analysis.statistics import Estimate, mean_interval, wilson
-from ferray.analysis.style import BLUE, GREY, INK, ORANGE, hide_y_marks, new_figure, note_synthetic, shortened
-from ferray.analysis.wording import split_label
+from ferray.analysis.style import GREY, INK, SPLIT_COLOURS, hide_y_marks, new_figure, note_synthetic, shortened
+from ferray.analysis.wording import network_label
 from ferray.config import flatten
 
 
@@ -47,10 +47,13 @@ class ModelSummary:
 
 @dataclass(frozen=True)
 class ModelsInfo:
-    """All variants in the study's order, and what the figure says about the data."""
+    """All variants in the study's order, and what the figure says about the data; mappings by split have the splits with figures."""
 
     models: tuple[ModelSummary, ...]
     labels: Mapping[str, str]
+    headline: str  # the split that is told first
+    missing: Mapping[str, str]  # why a split has no figures
+    samples: int  # of the search, for the variant that has most; one without a search
     images: Mapping[str, int]
     majority: Mapping[str, float]  # accuracy in percent, by split, of always answering the split's largest class
     subset: bool  # whether the study trains on a part of the data set only
@@ -60,6 +63,11 @@ class ModelsInfo:
     def has_published(self) -> bool:
         """Whether any variant has a number from the literature beside it."""
         return any(value is not None for model in self.models for value in model.published.values())
+
+    @property
+    def searched(self) -> bool:
+        """Whether a variant stands here with the best of several samples."""
+        return self.samples > 1
 
     @property
     def shortened(self) -> tuple[int, int] | None:
@@ -76,37 +84,46 @@ class ModelsInfo:
 def models_info(results: Results) -> ModelsInfo:
     """Mean accuracy at the selected epoch over the finished seeds of each variant, with t intervals over seeds."""
     trials = speaking_trials(results)
-    images = {split: results.images_in(split) for split in SPLITS}
+    splits = results.splits
+    images = {split: results.images_in(split) for split in splits}
     models = []
     for variant in results.variants.values():
         own = trials[trials["variant"] == variant.name]
         finished = finished_of(trials, variant.name)
-        accuracy = {split: _percent(finished[f"{split}_accuracy"]) for split in SPLITS}
+        accuracy = {split: _percent(finished[f"{split}_accuracy"]) for split in splits}
         known = own["parameters"].dropna()
-        published = {split: results.published(variant.name, split) for split in SPLITS}
+        published = {split: results.published(variant.name, split) for split in splits}
         models.append(
             ModelSummary(
                 variant=variant.name,
-                network=_network(variant.config),
+                network=network_label(results.config(own["key"].iloc[0]) if len(own) else variant.config),
                 removed=variant.removed,
                 parameters=float(known.iloc[0]) if len(known) else math.nan,
                 planned=len(own),
                 statuses={str(status): int(number) for status, number in own["status"].value_counts().items()},
                 accuracy=accuracy,
-                image_accuracy={split: _over_images(accuracy[split], images[split]) for split in SPLITS},
-                macro_f1={split: _percent(finished[f"{split}_macro_f1"]) for split in SPLITS},
+                image_accuracy={split: _over_images(accuracy[split], images[split]) for split in splits},
+                macro_f1={split: _percent(finished[f"{split}_macro_f1"]) for split in splits},
                 seeds=tuple(int(seed) for seed in finished.index),
-                values={split: tuple(100 * finished[f"{split}_accuracy"].to_numpy(float)) for split in SPLITS},
+                values={split: tuple(100 * finished[f"{split}_accuracy"].to_numpy(float)) for split in splits},
                 published={split: None if value is None else 100 * value for split, value in published.items()},
                 epochs=int(variant.config["epochs"]),
                 published_epochs=results.published_epochs(variant.name),
                 minutes=mean_interval(finished["seconds"].to_numpy(float) / 60),
             )
         )
-    labels = {split: split_label(str(results.data["name"]), split) for split in SPLITS}
-    majority = {split: 100 * max(results.data["counts"][split].values()) / images[split] for split in SPLITS}
     subset = flatten((results.study or {}).get("settings", {})).get("data.subset") is not None
-    return ModelsInfo(tuple(models), labels, images, majority, subset, results.synthetic)
+    return ModelsInfo(
+        models=tuple(models),
+        labels=results.split_labels,
+        headline=results.headline,
+        missing=results.missing,
+        samples=int(results.trials.groupby("variant")["sample"].nunique().max()) if len(results.trials) else 1,
+        images=images,
+        majority={split: 100 * max(results.data["counts"][split].values()) / max(1, images[split]) for split in splits},
+        subset=subset,
+        synthetic=results.synthetic,
+    )
 
 
 def draw_models(info: ModelsInfo) -> Figure:
@@ -114,8 +131,9 @@ def draw_models(info: ModelsInfo) -> Figure:
     names = [shortened(model.variant) for model in info.models]
     lines = 0.07 + sum(0.34 + 0.13 * name.count("\n") for name in names)
     figure = new_figure(1.0 + lines)
-    panels = figure.subplots(1, 2, sharey=True, sharex=True)
-    for split, axes, colour in zip(SPLITS, panels, (ORANGE, BLUE), strict=True):
+    panels = figure.subplots(1, len(info.labels), sharey=True, sharex=True, squeeze=False)[0]
+    for split, axes in zip(info.labels, panels, strict=True):
+        colour = SPLIT_COLOURS[split]
         axes.set_title(f"{info.labels[split]}, {info.images[split]:,} images")
         axes.grid(axis="x")
         axes.axvline(info.majority[split], color=GREY, linewidth=0.8, linestyle=(0, (2, 2)))
@@ -147,12 +165,6 @@ def draw_models(info: ModelsInfo) -> Figure:
     panels[0].set_xlim(max(0, low), min(100, high))
     note_synthetic(figure, info.synthetic)
     return figure
-
-
-def _network(config: Mapping[str, object]) -> str:
-    width = config.get("width", 1.0)
-    name = str(config.get("model", "")).upper()
-    return name if width == 1.0 else f"{name}, width {width:g}"
 
 
 def _percent(shares: pd.Series[Any]) -> Estimate:

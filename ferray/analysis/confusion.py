@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import seaborn as sns
@@ -11,11 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ferray.analysis.fonts import lettered
 from ferray.analysis.results import Results
 from ferray.analysis.selection import best_variant, finished_of, speaking_trials
 from ferray.analysis.statistics import Estimate, wilson
-from ferray.analysis.style import BLUE, new_figure, note_synthetic
-from ferray.analysis.wording import split_label
+from ferray.analysis.style import BLUE, broken, new_figure, note_synthetic
+
+ANNOTATED = 12
+"""Classes up to which a matrix stands twice, as counts and as percent, with a number in each cell."""
+LARGEST = 24
+"""Classes of the largest matrix that can be read on a page."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,30 @@ class ConfusionInfo:
     @property
     def shares(self) -> NDArray[np.float64]:
         """Each row of the counts in percent of the true class; NaN for a class without images."""
-        totals = self.counts.sum(axis=1, keepdims=True)
+        totals = np.array([[self.images[name] * len(self.seeds)] for name in self.classes])
         with np.errstate(invalid="ignore"):
             shares: NDArray[np.float64] = 100 * self.counts / totals
         return shares
+
+    def readable(self) -> ConfusionInfo:
+        """The same matrix, of many classes only the ``LARGEST`` part: those in the most confused pairs, in their old order."""
+        if len(self.classes) <= LARGEST:
+            return self
+        chosen: dict[str, None] = {}
+        for pair in pairs_info(self, len(self.classes) ** 2).pairs:
+            new = [name for name in (pair.true, pair.predicted) if name not in chosen]
+            if len(chosen) + len(new) > LARGEST:
+                break
+            chosen |= dict.fromkeys(new)
+        chosen = chosen or dict.fromkeys(self.classes[:LARGEST])
+        places = [place for place, name in enumerate(self.classes) if name in chosen]
+        square = np.ix_(places, places)
+        return replace(
+            self,
+            classes=tuple(self.classes[place] for place in places),
+            counts=self.counts[square],
+            by_seed=np.stack([matrix[square] for matrix in self.by_seed]),
+        )
 
 
 @dataclass(frozen=True)
@@ -58,14 +83,19 @@ class PairsInfo:
     """The most confused ordered pairs of classes, the largest share first."""
 
     variant: str
+    split: str
     label: str
     pairs: tuple[ConfusedPair, ...]
     seeds: int
     synthetic: bool
 
 
-def confusion_info(results: Results, variant: str | None = None, split: str = "test") -> ConfusionInfo | None:
-    """The matrix of a variant, or of the one that validation ranks first; None while no finished trial has predictions."""
+def confusion_info(results: Results, variant: str | None = None, split: str | None = None) -> ConfusionInfo | None:
+    """The matrix of a variant, or of the one that validation ranks first, on a split, or on the one that is told first.
+
+    None while no finished trial has predictions.
+    """
+    split = split or results.headline
     chosen = variant or best_variant(results)
     labels = results.labels(split)
     if chosen is None or labels is None:
@@ -84,7 +114,7 @@ def confusion_info(results: Results, variant: str | None = None, split: str = "t
     return ConfusionInfo(
         variant=chosen,
         split=split,
-        label=split_label(str(results.data["name"]), split),
+        label=results.split_labels[split],
         classes=results.classes,
         counts=np.sum(matrices, axis=0),
         seeds=tuple(seeds),
@@ -114,11 +144,16 @@ def pairs_info(confusion: ConfusionInfo, top: int = 10) -> PairsInfo:
                 )
             )
     pairs.sort(key=lambda pair: -pair.share.mean)
-    return PairsInfo(confusion.variant, confusion.label, tuple(pairs[:top]), len(confusion.seeds), confusion.synthetic)
+    return PairsInfo(confusion.variant, confusion.split, confusion.label, tuple(pairs[:top]), len(confusion.seeds), confusion.synthetic)
 
 
 def draw_confusion(info: ConfusionInfo) -> Figure:
-    """Two matrices side by side: counts over all seeds, and percent of each true class."""
+    """Two matrices side by side, counts over all seeds and percent of each true class; of more than ``ANNOTATED`` classes, percent only."""
+    if len(info.classes) > ANNOTATED:
+        figure = new_figure(1.2 + 0.21 * len(info.classes))
+        _draw_matrix(figure.subplots(), info, info.shares, "percent of the true class", "{:.0f}")
+        note_synthetic(figure, info.synthetic)
+        return figure
     figure = new_figure(3.62 + 0.12 * info.synthetic)
     left, right = figure.subplots(1, 2)
     seeds = "seed" if len(info.seeds) == 1 else f"{len(info.seeds)} seeds"
@@ -132,10 +167,13 @@ def draw_confusion(info: ConfusionInfo) -> Figure:
 
 def _draw_matrix(axes: Axes, info: ConfusionInfo, values: NDArray[np.float64], title: str, form: str) -> None:
     texts = np.array([[form.format(value) if np.isfinite(value) else "-" for value in row] for row in values])
+    if len(info.classes) > ANNOTATED:
+        texts[np.nan_to_num(values, nan=1) < 0.5] = ""  # zeros would only be noise
+    names = [lettered(name, 18) for name in info.classes]
     sns.heatmap(
         np.nan_to_num(info.shares),  # both matrices are shaded by row share, so that a rare class is not pale throughout
-        ax=axes, cmap="Blues", vmin=0, vmax=100, cbar=False, square=True, xticklabels=info.classes, yticklabels=info.classes,
-        annot=texts if len(info.classes) <= 12 else None, fmt="", annot_kws={"fontsize": 6.5},
+        ax=axes, cmap="Blues", vmin=0, vmax=100, cbar=False, square=True, xticklabels=names, yticklabels=names,
+        annot=texts, fmt="", annot_kws={"fontsize": 6.5 if len(info.classes) <= 8 else 5.5},
     )  # fmt: skip
     axes.set_title(title)
     axes.set_xticklabels(axes.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
@@ -147,15 +185,16 @@ def _draw_matrix(axes: Axes, info: ConfusionInfo, values: NDArray[np.float64], t
 
 def draw_pairs(info: PairsInfo) -> Figure:
     """One line per pair: the share with its interval over images, and a small dot per seed."""
-    figure = new_figure(0.75 + 0.25 * max(1, len(info.pairs)), width=5.2)
+    names = [broken(f"{lettered(pair.true)} \N{RIGHTWARDS ARROW} {lettered(pair.predicted)} (n={pair.share.n})", 40) for pair in info.pairs]
+    lines = sum(0.25 + 0.13 * name.count("\n") for name in names)
+    figure = new_figure(0.75 + max(0.25, lines), width=5.2)
     axes = figure.subplots()
     axes.grid(axis="x")
     for place, pair in enumerate(info.pairs):
         axes.plot([pair.share.low, pair.share.high], [place, place], color=BLUE, linewidth=1.4)
         if len(pair.by_seed) > 1:
-            axes.plot(pair.by_seed, [place + 0.22] * len(pair.by_seed), "o", color=BLUE, alpha=0.4, markersize=2.5, mew=0)
+            axes.plot(pair.by_seed, [place + 0.22] * len(pair.by_seed), "o", color=BLUE, alpha=0.4, markersize=2.5, mew=0, clip_on=False)
         axes.plot([pair.share.mean], [place], "o", color=BLUE, markersize=5)
-    names = [f"{pair.true} \N{RIGHTWARDS ARROW} {pair.predicted} (n={pair.share.n})" for pair in info.pairs]
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(max(1, len(names)) - 0.4, -0.6)
     axes.set_xlim(left=0)

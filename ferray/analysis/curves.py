@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ferray.analysis.results import Results
 from ferray.analysis.selection import speaking_trials
 from ferray.analysis.style import BLUE, GREY, ORANGE, new_figure, note_synthetic, shortened
-from ferray.analysis.wording import split_label
 
 CURVE_SPLITS = ("train", "validation")
 RISE = 0.05
@@ -74,17 +74,18 @@ def curves_info(results: Results) -> CurvesInfo:
     lines["metric"] = lines["column"].map({name: metric for name, (_, metric) in columns.items()})
     lines.loc[lines["metric"] == "accuracy", "value"] *= 100
     lines = lines.drop(columns="column")
-    present = tuple(name for name in results.variants if name in set(epochs["variant"]))
-    seeds = {name: int(epochs.loc[epochs["variant"] == name, "seed"].nunique()) for name in present}
+    counted = epochs.groupby("variant")["seed"].nunique()
+    seeds = {name: int(counted[name]) for name in results.variants if name in counted.index}
+    present = tuple(seeds)
     means = lines.groupby(["variant", "metric", "split", "epoch"])["value"].agg(["mean", "std", "count"]).reset_index()
     means = means[means["count"] == means["variant"].map(seeds)]
     means = means.assign(low=means["mean"] - means["std"], high=means["mean"] + means["std"])
     at = epochs[epochs["epoch"] == epochs["selected_epoch"]]
     selected = at[["variant", "seed", "epoch", "validation_accuracy", "validation_loss"]].assign(accuracy=100 * at["validation_accuracy"])
     finished = epochs[epochs["status"] == "finished"]
-    processes = tuple(_process(name, finished[finished["variant"] == name]) for name in present if name in set(finished["variant"]))
-    name = str(results.data["name"])
-    labels = {"train": "training", "validation": split_label(name, "validation")}
+    of_variant = dict(iter(finished.groupby("variant")))
+    processes = tuple(_process(name, of_variant[name]) for name in present if name in of_variant)
+    labels = {"train": "training", "validation": results.split_labels["validation"]}
     return CurvesInfo(present, seeds, lines, means, selected, processes, _cut(lines), labels, results.synthetic)
 
 
@@ -176,12 +177,13 @@ def _draw_panel(axes: Axes, info: CurvesInfo, variant: str, metric: str) -> None
     means = info.means[(info.means["variant"] == variant) & (info.means["metric"] == metric)]
     for split in CURVE_SPLITS:
         colour = _COLOURS[split]
-        for _, one in lines[lines["split"] == split].groupby("seed"):
-            axes.plot(one["epoch"], one["value"], color=colour, linewidth=0.5, alpha=0.45)
+        curves = [one[["epoch", "value"]].to_numpy(float) for _, one in lines[lines["split"] == split].groupby("seed")]
+        axes.add_collection(LineCollection(curves, colors=colour, linewidths=0.5, alpha=0.45))
         mean = means[means["split"] == split]
         if info.seeds[variant] > 1:
             axes.fill_between(mean["epoch"], mean["low"], mean["high"], color=colour, alpha=0.15, linewidth=0)
         axes.plot(mean["epoch"], mean["mean"], color=colour, linewidth=1.6, marker="o" if len(mean) == 1 else "", markersize=3)
     marks = info.selected[info.selected["variant"] == variant]
     column = "accuracy" if metric == "accuracy" else "validation_loss"
-    axes.plot(marks["epoch"], marks[column], "o", markersize=3, markerfacecolor="white", markeredgecolor=BLUE, markeredgewidth=0.8)
+    size = 3 if info.seeds[variant] <= 12 else 1.8
+    axes.plot(marks["epoch"], marks[column], "o", markersize=size, markerfacecolor="white", markeredgecolor=BLUE, markeredgewidth=0.8)

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from ferray.analysis.results import Results
 
 
@@ -42,6 +40,11 @@ class PlanRow:
     variant: str
     sample: int
     statuses: tuple[str, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many seeds have each state."""
+        return dict(Counter(status for status in self.statuses if status))
 
 
 def lost_trials(results: Results) -> list[Lost]:
@@ -86,19 +89,3 @@ def plan_rows(results: Results) -> tuple[list[int], list[PlanRow]]:
         status = dict(zip(own["seed"].astype(int), own["status"].astype(str), strict=True))
         rows.append(PlanRow(str(variant), int(str(sample)), tuple(status.get(seed, "") for seed in seeds)))
     return seeds, rows
-
-
-def twins(results: Results) -> list[tuple[str, ...]]:
-    """Keys of trials with the same numbers in every epoch although their settings differ: a setting may not reach the training."""
-    epochs = results.epochs
-    if epochs.empty:
-        return []
-    numbers = epochs[["key", "epoch", "train_loss", "validation_loss", "validation_accuracy"]].drop_duplicates(["key", "epoch"])
-    broken = numbers.loc[numbers.isna().any(axis=1), "key"]  # losses that are not finite are alike without meaning anything
-    numbers = numbers[~numbers["key"].isin(broken)]
-    hashed = pd.util.hash_pandas_object(numbers.drop(columns="key"), index=False)
-    of_trial = hashed.groupby(numbers["key"]).agg(tuple)
-    groups: dict[tuple[int, ...], list[str]] = {}
-    for key, series in of_trial.items():
-        groups.setdefault(series, []).append(str(key))
-    return [tuple(keys) for keys in groups.values() if len(keys) > 1]

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ferray.analysis.confusion import PairsInfo
+from ferray.analysis.fonts import lettered
 from ferray.analysis.results import Results
 from ferray.analysis.selection import finished_of, speaking_trials
-from ferray.analysis.style import GREY, PALE, new_figure, note_synthetic
+from ferray.analysis.style import GREY, PALE, broken, new_figure, note_synthetic
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,12 @@ class ExamplesInfo:
     synthetic: bool
 
 
-def examples_info(results: Results, pairs: PairsInfo, *, split: str = "test", rows: int = 4, columns: int = 6) -> ExamplesInfo | None:
+def examples_info(results: Results, pairs: PairsInfo, *, rows: int = 4, columns: int = 6) -> ExamplesInfo | None:
     """Images of the first ``rows`` pairs, at most ``columns`` each, by the mean probability of the wrong class; None without images.
 
     An image belongs to a pair when the mean probability over the seeds is highest for the pair's wrong class.
     """
+    split = pairs.split
     labels, images = results.labels(split), results.images(split)
     if labels is None or images is None:
         return None
@@ -81,12 +83,14 @@ def draw_examples(info: ExamplesInfo) -> Figure:
             axes.spines[:].set_visible(True)
             axes.spines[:].set_color(PALE)
             axes.set_xlabel(f"{example.probability:.2f} ({example.true_probability:.2f})", fontsize=7, color=GREY, labelpad=2)
-        first = row[0]
-        line[0].set_ylabel(
-            f"{first.true}\n\N{RIGHTWARDS ARROW} {first.predicted}", rotation=0, ha="right", va="center", fontsize=8, labelpad=6
-        )
+        pair = f"{_label(row[0].true)}\n\N{RIGHTWARDS ARROW} {_label(row[0].predicted)}"
+        line[0].set_ylabel(pair, rotation=0, ha="right", va="center", fontsize=8, labelpad=6)
     note_synthetic(figure, info.synthetic)
     return figure
+
+
+def _label(name: str) -> str:
+    return broken(lettered(name, 30), 16)
 
 
 def _as_picture(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -15,9 +15,11 @@ from ferray.analysis.accuracy import draw_models, models_info
 from ferray.analysis.confusion import confusion_info, draw_confusion, draw_pairs, pairs_info
 from ferray.analysis.curves import curves_info, draw_curves
 from ferray.analysis.examples import draw_examples, examples_info
+from ferray.analysis.fonts import BASE, families
 from ferray.analysis.results import Results
 from ferray.analysis.samples import draw_search, search_info
 from ferray.analysis.style import styled
+from ferray.analysis.votes import draw_votes, votes_info
 from ferray.errors import LedgerError
 
 DOTS_PER_INCH = 200
@@ -40,9 +42,9 @@ class Drawing:
         (folder / f"{self.name}.pdf").write_bytes(self.pdf)
 
 
-def render(name: str, draw: Callable[[], Figure]) -> Drawing:
-    """Draws in the report's style and encodes; the same numbers give the same bytes."""
-    with styled():
+def render(name: str, draw: Callable[[], Figure], fonts: Sequence[str] = (BASE,)) -> Drawing:
+    """Draws in the report's style and encodes; the same numbers give the same bytes where the same fonts are installed."""
+    with styled(fonts):
         figure = draw()
         png, pdf = io.BytesIO(), io.BytesIO()
         figure.savefig(png, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
@@ -53,45 +55,61 @@ def render(name: str, draw: Callable[[], Figure]) -> Drawing:
 
 def models_figure(results: Results) -> Figure:
     """The accuracy of every variant with intervals over seeds, and published numbers as hollow marks."""
-    return _styled(lambda: draw_models(models_info(results)))
+    return _styled(results, lambda: draw_models(models_info(results)))
 
 
 def curves_figure(results: Results) -> Figure:
     """Accuracy and loss against epoch, training and validation, for every variant."""
-    return _styled(lambda: draw_curves(curves_info(results)))
+    return _styled(results, lambda: draw_curves(curves_info(results)))
 
 
 def ablation_figure(results: Results) -> Figure:
     """Differences to the baseline with paired intervals over seeds."""
-    return _styled(lambda: draw_ablation(ablation_info(results)))
+    return _styled(results, lambda: draw_ablation(ablation_info(results)))
 
 
 def confusion_figure(results: Results, variant: str | None = None) -> Figure:
     """The confusion matrix of a variant (the best on validation), as counts and in percent. Raises LedgerError without predictions."""
-    return _styled(lambda: draw_confusion(_there(confusion_info(results, variant))))
+    return _styled(results, lambda: draw_confusion(_there(confusion_info(results, variant)).readable()))
 
 
 def pairs_figure(results: Results, variant: str | None = None) -> Figure:
     """The most confused pairs of classes with intervals over images. Raises LedgerError without predictions."""
-    return _styled(lambda: draw_pairs(pairs_info(_there(confusion_info(results, variant)))))
+    return _styled(results, lambda: draw_pairs(pairs_info(_there(confusion_info(results, variant)))))
 
 
 def examples_figure(results: Results, variant: str | None = None) -> Figure:
     """Images of the most confused pairs. Raises LedgerError without predictions or images."""
-    return _styled(lambda: draw_examples(_there(examples_info(results, pairs_info(_there(confusion_info(results, variant)))))))
+    return _styled(results, lambda: draw_examples(_there(examples_info(results, pairs_info(_there(confusion_info(results, variant)))))))
+
+
+def votes_figure(results: Results) -> Figure:
+    """How far people's votes agree with the labels. Raises LedgerError where the ledger holds no votes."""
+    return _styled(results, lambda: draw_votes(_there(votes_info(results))))
 
 
 def search_figure(results: Results) -> Figure:
-    """Validation accuracy against each numeric searched field. Raises LedgerError where the study does not search."""
-    return _styled(lambda: draw_search(_there(search_info(results))))
+    """Validation accuracy against each searched field. Raises LedgerError where the study does not search."""
+    return _styled(results, lambda: draw_search(_there(search_info(results))))
 
 
-def _styled(draw: Callable[[], Figure]) -> Figure:
-    with styled():
+def fonts_for(results: Results) -> tuple[str, ...]:
+    """The fonts that have the letters of all names that figures of these results can show."""
+    return families(names_in(results))
+
+
+def names_in(results: Results) -> list[str]:
+    """All names of the user's that figures can show: variants, classes, and searched fields with their values."""
+    searched = [f"{name} {value}" for entry in results.plan for name, value in entry["overrides"].items()]
+    return [*results.variants, *results.classes, *dict.fromkeys(searched)]
+
+
+def _styled(results: Results, draw: Callable[[], Figure]) -> Figure:
+    with styled(fonts_for(results)):
         return draw()
 
 
 def _there(info: Info | None) -> Info:
     if info is None:
-        raise LedgerError("the ledger does not hold what this figure shows: predictions and images of a finished trial, or a search")
+        raise LedgerError("the ledger does not hold what this figure shows: predictions and images of a finished trial, votes, or a search")
     return info

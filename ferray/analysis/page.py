@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from matplotlib.figure import Figure
 
 from ferray.analysis.figures import Drawing, render
+from ferray.analysis.fonts import BASE
 from ferray.analysis.tables import Table
 
 
@@ -41,7 +42,8 @@ class Section:
 class Page:
     """Collects sections and numbers figures and tables through the whole page."""
 
-    def __init__(self) -> None:
+    def __init__(self, fonts: Sequence[str] = (BASE,)) -> None:
+        self.fonts = tuple(fonts)  # of the figures
         self.sections: list[Section] = []
         self.drawings: list[Drawing] = []
         self.tables: list[Table] = []
@@ -61,10 +63,15 @@ class Page:
 
     def show(self, name: str, draw: Callable[[], Figure], caption: str) -> None:
         """Draws and adds a figure."""
-        self.drawings.append(render(name, draw))
+        self.drawings.append(render(name, draw, self.fonts))
         self.sections[-1].blocks.append(Block(drawing=self.drawings[-1], caption=caption, number=len(self.drawings)))
+
+    def attach(self, table: Table) -> None:
+        """Keeps a table as files only."""
+        self.tables.append(table)
 
     def tabulate(self, table: Table) -> None:
         """Adds a table."""
-        self.tables.append(table)
-        self.sections[-1].blocks.append(Block(table=table, caption=table.caption, number=len(self.tables)))
+        self.attach(table)
+        number = 1 + sum(block.table is not None for section in self.sections for block in section.blocks)
+        self.sections[-1].blocks.append(Block(table=table, caption=table.caption, number=number))

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ferray.analysis.ablation import AblationInfo, Removal
 from ferray.analysis.accuracy import ModelsInfo, ModelSummary
 from ferray.analysis.confusion import ConfusionInfo, PairsInfo
 from ferray.analysis.curves import FEWEST, RISE, CurvesInfo, Process
 from ferray.analysis.samples import SearchInfo
-from ferray.analysis.statistics import paired_difference
-from ferray.analysis.wording import count, factor_label, interval, listed, measured, plain, plural, setting, signed, summed
+from ferray.analysis.statistics import Estimate, paired_difference
+from ferray.analysis.wording import count, factor_label, interval, listed, measured, plain, plural, represented, setting, signed, summed
 
 SUMMARIZED = 4
-"""Removals that the summary tells; the section on ablation tells all."""
+"""Removals, and variants, that the summary tells; the sections below tell all."""
 
 
 def summary(models: ModelsInfo, ablation: AblationInfo, pairs: PairsInfo | None) -> list[str]:
-    """What a reader in a hurry should know: the networks' test accuracy, the removals, the most confused pair."""
+    """What a reader in a hurry should know: the networks' accuracy, the removals, the most confused pair."""
     finished = [model for model in models.models if model.finished]
     if not finished:
         return ["No trial has finished yet, so there is nothing to compare."]
@@ -23,20 +25,30 @@ def summary(models: ModelsInfo, ablation: AblationInfo, pairs: PairsInfo | None)
     sentences = []
     if not models.comparable:
         sentences.append(f"A short run: the networks were trained {_cut_short(models)}. A full one may give other answers.")
+    if models.searched:
+        sentences.append(represented(models.samples, models.labels["validation"]))
     if free:
-        parts = [f"{model.variant} reaches {measured(model.accuracy['test'])}" for model in free]
-        sentences.append(f"On the {models.labels['test']} set, {listed(parts)}.")
-    effects = [_effect(removal) for removal in ablation.removals if removal.difference["test"].n]
+        told = _foremost(free)
+        parts = [f"{model.variant} reaches {measured(model.accuracy[models.headline])}" for model in told]
+        rest = f"; {plural(len(free) - len(told), 'further variant')} below" if len(free) > len(told) else ""
+        sentences.append(f"On the {models.labels[models.headline]} set, {listed(parts)}{rest}.")
+    effects = [_effect(removal, ablation.headline) for removal in ablation.removals if removal.difference[ablation.headline].n]
     if effects:
-        told = effects[:SUMMARIZED]
-        rest = f"; {plural(len(effects) - len(told), 'further removal')} below" if len(effects) > len(told) else ""
-        sentences.append(f"Compared with {ablation.baseline} on the {ablation.labels['test']} set: {'; '.join(told)}{rest}.")
+        first = effects[:SUMMARIZED]
+        rest = f"; {plural(len(effects) - len(first), 'further removal')} below" if len(effects) > len(first) else ""
+        sentences.append(f"Compared with {ablation.baseline} on the {ablation.labels[ablation.headline]} set: {'; '.join(first)}{rest}.")
     if pairs and pairs.pairs:
-        first = pairs.pairs[0]
-        sure = f"95 % interval {interval(first.share)}, n = {first.share.n}, {plural(pairs.seeds, 'seed')}"
-        where = f"in {plain(first.share.mean)} % of its images ({sure})"
-        sentences.append(f"The most frequent confusion of {pairs.variant} is {first.true} taken for {first.predicted}, {where}.")
+        pair = pairs.pairs[0]
+        sure = f"95 % interval {interval(pair.share)}, n = {pair.share.n}, {plural(pairs.seeds, 'seed')}"
+        where = f"in {plain(pair.share.mean)} % of its images ({sure})"
+        sentences.append(f"The most frequent confusion of {pairs.variant} is {pair.true} taken for {pair.predicted}, {where}.")
     return sentences
+
+
+def _foremost(free: list[ModelSummary]) -> list[ModelSummary]:
+    """The first variant, and of many others those of highest validation accuracy, in the study's order."""
+    ranked = sorted(free[1:], key=lambda model: -model.accuracy["validation"].mean)[: SUMMARIZED - 1]
+    return [free[0], *(model for model in free[1:] if model in ranked)]
 
 
 def model_sentences(models: ModelsInfo) -> list[str]:
@@ -44,20 +56,26 @@ def model_sentences(models: ModelsInfo) -> list[str]:
     by_name = [model for model in models.models if not model.removed and model.finished]
     if not by_name:
         return ["No trial of a complete network has finished yet."]
-    first = by_name[0]
-    sentences = [_comparison(first, other, models) for other in by_name[1:]]
-    if first.accuracy["test"].has_interval:
+    first, split = by_name[0], models.headline
+    images = models.images[split]
+    sentences = [_comparison(first, other, models) for other in _foremost(by_name)[1:]]
+    if first.accuracy[split].has_interval:
         sentences.append("Intervals over seeds speak about the training.")
+    if any(model.accuracy[split].is_point for model in by_name):
+        sentences.append(
+            "Where all seeds have the same accuracy, their interval is a point. That does not mean that another seed could give no other: "
+            f"accuracy on {images:,} images moves in steps of {100 / max(1, images):.2g} points, and few seeds may agree by chance."
+        )
     sentences.append(
-        f"The {models.images['test']:,} images of the {models.labels['test']} set leave an uncertainty of their own: for {first.variant}, "
-        f"Wilson's 95 % interval over images is {interval(first.image_accuracy['test'])} %."
+        f"The {images:,} images of the {models.labels[split]} set leave an uncertainty of their own: for {first.variant}, "
+        f"Wilson's 95 % interval over images is {interval(first.image_accuracy[split])} %."
     )
     return [*sentences, *_published(models)]
 
 
 def _published(models: ModelsInfo) -> list[str]:
     """Where published numbers lie; without any reading of them where the training here was shortened."""
-    told = [model for model in models.models if model.published["test"] is not None and model.finished]
+    told = [model for model in models.models if model.published[models.headline] is not None and model.finished]
     if not told:
         return []
     if not models.comparable:
@@ -67,7 +85,7 @@ def _published(models: ModelsInfo) -> list[str]:
         ]
     sentences = []
     for model in told:
-        published, own = model.published["test"] or 0.0, model.accuracy["test"]
+        published, own = model.published[models.headline] or 0.0, model.accuracy[models.headline]
         lies = "" if not own.has_interval else f", which lies {_place(published, own.low, own.high)} our interval over seeds"
         gap = signed(own.mean - published)
         n = "" if own.has_interval else " (one seed, so no interval)"
@@ -90,17 +108,19 @@ def _place(value: float, low: float, high: float) -> str:
 
 def _comparison(first: ModelSummary, other: ModelSummary, models: ModelsInfo) -> str:
     shared = [seed for seed in other.seeds if seed in first.seeds]
-    own, reference = (dict(zip(model.seeds, model.values["test"], strict=True)) for model in (other, first))
+    own, reference = (dict(zip(model.seeds, model.values[models.headline], strict=True)) for model in (other, first))
     difference = paired_difference([own[seed] for seed in shared], [reference[seed] for seed in shared])
     sizes = [f"{model.variant} ({count(model.parameters)} parameters)" for model in (other, first)]
     if not difference.n:
         return f"No seed of both {sizes[0]} and {sizes[1]} has finished."
     word = "above" if difference.mean > 0 else "below"
     sure = "one seed, so no interval"
-    if difference.has_interval:
+    if difference.is_point:
+        sure = f"the same in all {difference.n} seeds"
+    elif difference.has_interval:
         sure = f"paired difference, 95 % interval {interval(difference, sign=True)}, {difference.n} seeds"
     gap = plain(abs(difference.mean))
-    return f"The accuracy of {sizes[0]} lies {gap} points {word} that of {sizes[1]} on the {models.labels['test']} set ({sure})."
+    return f"The accuracy of {sizes[0]} lies {gap} points {word} that of {sizes[1]} on the {models.labels[models.headline]} set ({sure})."
 
 
 def process_sentences(curves: CurvesInfo) -> list[str]:
@@ -138,14 +158,15 @@ def ablation_sentences(ablation: AblationInfo) -> list[str]:
     """What each removal changes; nothing where the study removes nothing."""
     sentences = []
     for removal in ablation.removals:
-        estimate = removal.difference["test"]
+        estimate = removal.difference[ablation.headline]
         lost = listed([f"{number} {word}" for number, word in ((removal.diverged, "diverged"), (removal.failed, "failed")) if number])
         ended = f" Of its {plural(removal.planned, 'trial')}, {lost}: missing here, not averaged away." if lost else ""
         if not estimate.n:
             sentences.append(f"{removal.variant}: no seed was finished both with and without {_factors(removal)}.{ended}")
             continue
-        effect = _effect(removal)
-        sentences.append(f"{effect[0].upper()}{effect[1:]} on the {ablation.labels['test']} set{_reading(removal)}.{ended}")
+        effect = _effect(removal, ablation.headline)
+        where = f"on the {ablation.labels[ablation.headline]} set"
+        sentences.append(f"{effect[0].upper()}{effect[1:]} {where}{_reading(estimate)}.{ended}")
     return sentences
 
 
@@ -168,11 +189,13 @@ def path_sentences(ablation: AblationInfo, *, searched: bool = False) -> list[st
     return sentences
 
 
-def _effect(removal: Removal) -> str:
-    estimate = removal.difference["test"]
+def _effect(removal: Removal, split: str) -> str:
+    estimate = removal.difference[split]
     numbers = f"by {signed(estimate.mean)} points"
     sure = "one seed, so no interval"
-    if estimate.has_interval:
+    if estimate.is_point:
+        sure = f"the same in all {estimate.n} paired seeds"
+    elif estimate.has_interval:
         sure = f"95 % interval {interval(estimate, sign=True)}, {estimate.n} paired seeds"
     return f"removing {_factors(removal)} changes accuracy {numbers} ({sure})"
 
@@ -181,10 +204,11 @@ def _factors(removal: Removal) -> str:
     return listed([factor_label(name) for name in removal.removed])
 
 
-def _reading(removal: Removal) -> str:
-    estimate = removal.difference["test"]
+def _reading(estimate: Estimate) -> str:
     if not estimate.has_interval:
         return ""
+    if estimate.is_point:
+        return ", so that its interval is a point, which is no certainty"
     if estimate.excludes_zero:
         return ", an interval that excludes zero"
     return ", an interval that contains zero: these seeds leave the sign of the effect open"
@@ -199,7 +223,8 @@ def no_confusion(best: str | None) -> str:
 
 def confusion_sentences(confusion: ConfusionInfo, pairs: PairsInfo, top: int = 5) -> list[str]:
     """Which network the matrix is of and why, the pairs in words, and the class that is least often given by mistake."""
-    sentences = [f"The matrix is that of {confusion.variant}, the variant of highest validation accuracy, {summed(len(confusion.seeds))}."]
+    whose = f"{confusion.variant}, the variant of highest validation accuracy"
+    sentences = [f"What follows is told of {whose}, on the {confusion.label} set, {summed(len(confusion.seeds))}."]
     if not pairs.pairs:
         return [*sentences, f"It confused no image of the {confusion.label} set."]
     named = [
@@ -233,13 +258,17 @@ def search_sentences(search: SearchInfo) -> list[str]:
     return sentences
 
 
-def protocol_sentences(labels: dict[str, str]) -> list[str]:
-    """What was selected on what, and what the numbers therefore mean."""
-    validation, test = labels["validation"], labels["test"]
+def protocol_sentences(labels: Mapping[str, str], *, searched: bool) -> list[str]:
+    """What was selected on what, and what the numbers therefore mean; ``labels`` has the splits with figures."""
+    validation = labels["validation"]
+    sample = f" The sample of each variant is the one of highest mean accuracy on the {validation} set." if searched else ""
+    unseen = "There is no test set, so no figure here is of images that selected nothing."
+    if "test" in labels:
+        unseen = f"The {labels['test']} set, recorded after every epoch, is used by nothing that selects an epoch, a setting or a variant."
     return [
-        f"The epoch of each trial is the one of highest accuracy on the {validation} set, the first among equals. Accuracies on the "
-        f"{validation} set are therefore optimistic: a maximum over noisy epochs is biased upward.",
-        f"The {test} set was recorded after every epoch and is used by nothing that selects an epoch, a setting or a variant.",
+        f"The epoch of each trial is the one of highest accuracy on the {validation} set, the first among equals.{sample} Accuracies on "
+        f"the {validation} set are therefore optimistic: a maximum over noisy epochs is biased upward.",
+        unseen,
         "Every variant was trained with the same seeds, so that differences are paired by seed.",
         "Failed and diverged trials are missing data with a cause: they enter no mean, and are listed below.",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import jinja2
@@ -13,11 +14,18 @@ from ferray.analysis.sections import compose
 from ferray.errors import LedgerError
 
 
-def write_report(storage: str | os.PathLike[str], study: str, *, folder: str | os.PathLike[str] | None = None) -> Path:
+def write_report(
+    storage: str | os.PathLike[str],
+    study: str,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Path:
     """Writes the report of a study from its ledger alone, as far as its trials are; gives the path of the page.
 
     ``folder`` is where it goes instead of the storage's own ``reports/<study>``: ``index.html``, ``figures/`` (PNG and PDF) and
-    ``tables/`` (CSV, Markdown, LaTeX). Raises LedgerError where there is no such study, or where the folder cannot be written.
+    ``tables/`` (CSV, Markdown, LaTeX). ``say`` takes what a reader must know before any number, a line for each remark. Raises
+    LedgerError where there is no such study, or where the folder cannot be written.
     """
     results = Results.load(storage, study)
     place = Path(folder) if folder is not None else results.ledger.report_folder(study)
@@ -29,9 +37,12 @@ def write_report(storage: str | os.PathLike[str], study: str, *, folder: str | o
         for table in page.tables:
             table.save(place / "tables")
         atomic.write(place / "index.html", _template().render(page=page, **context).encode())
-        return place / "index.html"
     except OSError as error:
         raise LedgerError(f"cannot write the report to {place}: {error.strerror or error}") from error
+    if say is not None:
+        for remark in context["remarks"]:
+            say(f"note: {remark}")
+    return place / "index.html"
 
 
 def _tight(text: str) -> str:

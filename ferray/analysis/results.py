@@ -6,31 +6,21 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ferray.analysis.predictions import EVALUATED, Which, prediction_frame
 from ferray.analysis.trials import Damage, Trial, read_trial, reason
-from ferray.config import flatten, merge
+from ferray.analysis.variants import Variant
+from ferray.analysis.wording import split_label
+from ferray.config import flatten, overlay
 from ferray.errors import LedgerError
 from ferray.ledger import Ledger
 
-SPLITS = ("validation", "test")
-METRICS = tuple(f"{split}_{metric}" for split in ("train", *SPLITS) for metric in ("loss", "accuracy", "macro_f1"))
-
-Which = Literal["selected", "last"]
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A named set of overrides; ``removed`` lists the factors that a removal takes away and is empty for a free variant."""
-
-    name: str
-    overrides: Mapping[str, Any]
-    removed: tuple[str, ...]
-    config: Mapping[str, Any]
+METRICS = tuple(f"{split}_{metric}" for split in ("train", *EVALUATED) for metric in ("loss", "accuracy", "macro_f1"))
 
 
 @dataclass(frozen=True)
@@ -103,6 +93,27 @@ class Results:
         return bool(self.data["synthetic"])
 
     @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that have figures: validation, and test where its images are there with their classes."""
+        return tuple(split for split in EVALUATED if split not in self.missing)
+
+    @property
+    def headline(self) -> str:
+        """The split whose figures are told first: test, or validation where the test split has none."""
+        return self.splits[-1]
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """Why a split has no figures, by split."""
+        told = dict(self.data.get("missing") or {})
+        return told if told or self.images_in("test") else {"test": "the data have no test images whose classes are known"}
+
+    @property
+    def split_labels(self) -> dict[str, str]:
+        """What each of ``splits`` is called in print."""
+        return {split: split_label(str(self.data["name"]), split) for split in self.splits}
+
+    @property
     def plan(self) -> tuple[Mapping[str, Any], ...]:
         """The planned trials: key, variant, sample, seed and the search values of the sample."""
         return self._plan
@@ -144,8 +155,8 @@ class Results:
         - sample, seed, selected_epoch, epochs (recorded so far), parameters, attempts: whole numbers, <NA> where there is none
         - seconds: of all epochs together, without the time between attempts
         - ``{train,validation,test}_{loss,accuracy,macro_f1}`` at the selected epoch, NaN for trials without one, and ``last_*``, the
-          same at the last epoch; accuracies and macro-F1 lie in 0..1
-        - ``config.*``: every setting of the trial
+          same at the last epoch; accuracies and macro-F1 lie in 0..1. ``test_*`` are all NaN where ``splits`` has no test split
+        - ``config.*``: every setting of the trial, nested ones by dotted names; NaN or None where a trial has no such setting
         - error: type and message of a failure, or None
         """
         frame = pd.DataFrame([self._row(entry) for entry in self._plan])
@@ -161,17 +172,18 @@ class Results:
         """One row per trial and epoch: key, variant, sample, seed and status of the trial, then what the epoch recorded.
 
         That is epoch (from 1), ``{train,validation,test}_{loss,accuracy,macro_f1}`` as in ``trials``, penalty (the l1 and l2 term),
-        learning_rate, seconds and images_per_second; NaN for what was not finite.
+        learning_rate, seconds and images_per_second; NaN for what was not finite, and for a split without figures.
         """
         rows = []
         for entry in self._plan:
             read = self._reads[entry["key"]]
-            own = {**_names(entry, read), "status": read.status}
+            own = {**self.place(entry), "status": read.status}
             rows += [{**own, **row} for row in read.epochs]
         measured = [*METRICS, "penalty", "learning_rate", "seconds", "images_per_second"]
-        frame = pd.DataFrame(rows, columns=None if rows else ["key", "variant", "sample", "seed", "status", "epoch", *measured])
-        floats = {name: float for name in frame.columns if name in measured}
-        return frame.astype({"sample": "Int64", "seed": "Int64", "epoch": "int64", **floats})
+        names = ["key", "variant", "sample", "seed", "status", "epoch", *measured]
+        frame = pd.DataFrame(rows, columns=None if rows else names)
+        frame = frame.reindex(columns=[*names, *(name for name in frame.columns if name not in names)])
+        return frame.astype({"sample": "Int64", "seed": "Int64", "epoch": "int64", **dict.fromkeys(measured, float)})
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
@@ -182,34 +194,11 @@ class Results:
         """One row per trial, split and image: key, variant, sample, seed, split, image, label, predicted, one probability per class.
 
         ``which`` is the selected or the last epoch, ``keys`` limits the trials. ``image`` is the place in the split, from 0; ``label``
-        and ``predicted`` are categories over the same classes and may be compared; the probabilities' columns carry the classes' names.
-        Trials that left no predictions (failed, unfinished) have no rows.
+        and ``predicted`` are categories over the same classes and may be compared; the probabilities' columns carry the classes' names
+        (``class label`` for a class that is called like another column).
+        Trials that left no predictions (failed, unfinished) have no rows. Test images of unknown class have NaN for a label.
         """
-        wanted = None if keys is None else set(keys)
-        parts = []
-        known: dict[str, None] = dict.fromkeys(self.classes) if self.study is not None else {}
-        for entry in self._plan:
-            if wanted is not None and entry["key"] not in wanted:
-                continue
-            for split in SPLITS:
-                probabilities = self.probabilities(entry["key"], split, which)
-                labels = None if probabilities is None else self.labels_of(entry["key"], split)
-                if probabilities is None or labels is None:
-                    continue
-                classes = self.classes_of(entry["key"])
-                known |= dict.fromkeys(classes)
-                part = pd.DataFrame(probabilities, columns=list(classes))
-                part.insert(0, "predicted", np.array(classes, dtype=object)[probabilities.argmax(axis=1)])
-                part.insert(0, "label", np.array(classes, dtype=object)[labels])
-                part.insert(0, "image", np.arange(labels.size))
-                for name, value in reversed([*_names(entry, self._reads[entry["key"]]).items(), ("split", split)]):
-                    part.insert(0, name, value)
-                parts.append(part)
-        names = ["key", "variant", "sample", "seed", "split", "image", "label", "predicted"]
-        frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*names, *known])
-        types: dict[str, Any] = {**dict.fromkeys(("key", "variant", "split"), "category"), **dict.fromkeys(known, np.float32)}
-        types |= {"sample": "Int64", "seed": "Int64", "image": "int64"}
-        return frame.astype({**types, **dict.fromkeys(("label", "predicted"), pd.CategoricalDtype(list(known)))})
+        return prediction_frame(self, which, keys)
 
     # Arrays
 
@@ -221,8 +210,12 @@ class Results:
         return None if arrays is None else arrays.get(f"{split}_{which}")
 
     def labels(self, split: str) -> NDArray[np.int64] | None:
-        """The true class of each image of the study's data, or None where the ledger does not hold it."""
+        """The true class of each image of the study's data, -1 where it is unknown, or None where the ledger does not hold it."""
         return self._evaluation(self.data["fingerprint"], f"{split}_labels")
+
+    def votes(self, split: str) -> NDArray[np.float32] | None:
+        """How people voted on each image [n, classes], or None without votes; a row of zeros where nobody chose one of the classes."""
+        return self._evaluation(self.data["fingerprint"], f"{split}_votes")
 
     def images(self, split: str) -> NDArray[np.uint8] | None:
         """The images [n, channels, height, width] of the study's data, or None where the ledger does not hold them."""
@@ -239,6 +232,19 @@ class Results:
         fingerprint = self._reads[key].identity.get("data", "")
         data = self._try(f"data {fingerprint}", lambda: self.ledger.data(fingerprint))
         return () if data is None else tuple(data["classes"])
+
+    def place(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """What tells a planned trial apart; the seed of a trial that no study plans is in its config."""
+        seed = entry.get("seed", self._reads[entry["key"]].identity.get("config", {}).get("seed"))
+        return {"key": entry["key"], "variant": entry.get("variant"), "sample": entry.get("sample", 0), "seed": seed}
+
+    def config(self, key: str) -> dict[str, Any]:
+        """The settings of a planned trial: its own, or what the study plans where it has not begun."""
+        return next(self._config(entry, self._reads[key]) for entry in self._plan if entry["key"] == key)
+
+    def files(self, key: str) -> Mapping[str, str]:
+        """Digests of the sources and weights that a trial stands on, by the setting that names them."""
+        return dict(self._reads[key].identity.get("files") or {})
 
     def record(self, key: str) -> Mapping[str, Any]:
         """How a trial ended, with environment and error; empty while it has not."""
@@ -268,7 +274,7 @@ class Results:
 
     def _row(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         read = self._reads[entry["key"]]
-        row = {**_names(entry, read), "study": entry.get("study"), "status": read.status}
+        row = {**self.place(entry), "study": entry.get("study"), "status": read.status}
         for name in ("selected_epoch", "parameters", "seconds", "attempts"):
             row[name] = _number(read.record.get(name))
         row["epochs"] = len(read.epochs)
@@ -287,13 +293,7 @@ class Results:
             return dict(read.identity["config"])
         if self.study is None or entry["variant"] not in self.variants:
             return {}
-        return merge(dict(self.variants[entry["variant"]].config), {**entry["overrides"], "seed": entry["seed"]})
-
-
-def _names(entry: Mapping[str, Any], read: Trial) -> dict[str, Any]:
-    """What tells a trial apart; the seed of a trial that no study plans is in its config."""
-    seed = entry.get("seed", read.identity.get("config", {}).get("seed"))
-    return {"key": entry["key"], "variant": entry.get("variant"), "sample": entry.get("sample", 0), "seed": seed}
+        return overlay(dict(self.variants[entry["variant"]].config), {**entry["overrides"], "seed": entry["seed"]})
 
 
 def _number(value: Any) -> float:

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from ferray.analysis.results import Results
 from ferray.analysis.selection import chosen_samples, searched_fields
 from ferray.analysis.statistics import Estimate, mean_interval
 from ferray.analysis.style import GREY, ORANGE, new_figure, note_synthetic, shortened
-from ferray.analysis.wording import split_label
+from ferray.analysis.wording import setting
 from ferray.config import flatten
 
 
@@ -34,12 +36,13 @@ class Sample:
 class SearchInfo:
     """What was searched.
 
-    ``points`` has a row per finished trial and numeric field: key, field, value, variant, accuracy (percent), chosen. ``logarithmic`` says
-    per field how its axis is drawn.
+    ``points`` has a row per finished trial and field that it draws: key, field, value, variant, accuracy (percent), chosen. Fields are
+    ``numeric``, or have ``categories`` in the order of their drawing; ``logarithmic`` says how a numeric field's axis is drawn.
     """
 
     fields: tuple[str, ...]
     numeric: tuple[str, ...]
+    categories: Mapping[str, tuple[str, ...]]
     logarithmic: Mapping[str, bool]
     points: pd.DataFrame
     samples: tuple[Sample, ...]  # best first
@@ -67,25 +70,33 @@ def search_info(results: Results) -> SearchInfo | None:
         if entry["key"] not in accuracy:
             continue
         own.append(accuracy[entry["key"]])
+        values_of = entry["overrides"]
         row = {"key": entry["key"], "variant": place[0], "sample": place[1], "accuracy": own[-1], "chosen": chosen[place[0]] == place[1]}
-        rows.extend({**row, "field": name, "value": entry["overrides"][name]} for name in fields if name in entry["overrides"])
+        rows.extend({**row, "field": name, "value": values_of[name]} for name in fields if name in values_of)
     samples = [
         Sample(place[0], place[1], values[place], mean_interval(own).within(0, 100), planned[place], chosen[place[0]] == place[1])
         for place, own in draws.items()
     ]
     samples.sort(key=lambda one: (-one.validation.mean if one.validation.n else math.inf, one.variant, one.sample))
     points = pd.DataFrame(rows, columns=["key", "field", "value", "variant", "sample", "accuracy", "chosen"])
-    drawn = {name: [one[name] for one in values.values() if name in one] for name in fields}  # a variant may fix a searched field
+    # A variant may fix a searched field, and a condition may leave it out.
+    drawn = {name: [one[name] for one in values.values() if name in one] for name in fields}
     numeric = tuple(name for name in fields if drawn[name] and all(map(_is_number, drawn[name])))
     return SearchInfo(
         fields=tuple(fields),
         numeric=numeric,
+        categories={name: _categories(drawn[name]) for name in fields if name not in numeric},
         logarithmic={name: _is_logarithmic(results, name, drawn[name]) for name in numeric},
-        points=points[points["field"].isin(numeric)].astype({"value": float, "accuracy": float}),
+        points=points.astype({"value": object, "accuracy": float}),
         samples=tuple(samples),
-        label=split_label(str(results.data["name"]), "validation"),
+        label=results.split_labels["validation"],
         synthetic=results.synthetic,
     )
+
+
+def _categories(values: list[Any]) -> tuple[str, ...]:
+    """Each value as it is written, in the order in which the plan has them, false before true."""
+    return tuple(dict.fromkeys(setting(value) for value in (sorted(values) if all(isinstance(one, bool) for one in values) else values)))
 
 
 def _is_number(value: Any) -> bool:
@@ -102,27 +113,48 @@ def _is_logarithmic(results: Results, name: str, values: list[float]) -> bool:
 
 
 def draw_search(info: SearchInfo) -> Figure:
-    """A panel per numeric field: a dot per finished trial, those of the chosen samples filled in orange."""
-    columns = min(3, max(2, len(info.numeric)))
-    rows = math.ceil(len(info.numeric) / columns)
-    figure = new_figure(0.35 + 2.0 * rows)
+    """A panel per field, numeric ones first: a dot per finished trial, those of the chosen samples in orange."""
+    fields = [*info.numeric, *info.categories]
+    columns = min(3, max(2, len(fields)))
+    rows = math.ceil(len(fields) / columns)
+    labels = {name: [shortened(one, 14) for one in info.categories.get(name, ())] for name in fields}
+    tallest = max((label.count("\n") for own in labels.values() for label in own), default=0)
+    figure = new_figure(0.35 + (2.0 + 0.12 * tallest) * rows)
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for place, axes in enumerate(grid.flat):
-        if place >= len(info.numeric):
+        if place >= len(fields):
             axes.set_axis_off()
             continue
-        name = info.numeric[place]
+        name = fields[place]
         points = info.points[info.points["field"] == name]
-        others, chosen = points[~points["chosen"]], points[points["chosen"]]
-        axes.grid(axis="y")
-        axes.plot(others["value"], others["accuracy"], "o", color=GREY, alpha=0.6, markersize=3.5, mew=0)
-        axes.plot(chosen["value"], chosen["accuracy"], "o", color=ORANGE, markersize=4.5, mew=0)
-        if info.logarithmic[name]:
+        _draw_field(axes, info, name, points)
+        if name in info.categories:
+            upright = max((len(line) for label in labels[name] for line in label.split("\n")), default=0) * len(labels[name]) < 36
+            turned = {} if upright else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+            axes.set_xticks(range(len(labels[name])), labels[name], **turned)
+            axes.set_xlim(-0.6, max(1, len(labels[name])) - 0.4)
+        elif info.logarithmic[name]:
             axes.set_xscale("log")
-        axes.set_xlabel(shortened(name, 32))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        lacking = info.points["key"].nunique() - points["key"].nunique()
+        axes.set_xlabel(shortened(name, 32) + (f"\n(in {points['key'].nunique()} trials)" if lacking else ""))
         if place % columns == 0:
             axes.set_ylabel(f"accuracy, {info.label} (%)")
     handles = [grid[0, 0].plot([], [], "o", color=colour, markersize=4, mew=0)[0] for colour in (ORANGE, GREY)]
     figure.legend(handles, ["chosen sample", "other samples"], loc="outside lower center", ncols=2)
     note_synthetic(figure, info.synthetic)
     return figure
+
+
+def _draw_field(axes: Axes, info: SearchInfo, name: str, points: pd.DataFrame) -> None:
+    axes.grid(axis="y")
+    for is_chosen, colour, size, alpha in ((False, GREY, 3.5, 0.6), (True, ORANGE, 4.5, 1.0)):
+        own = points[points["chosen"] == is_chosen]
+        values = own["value"].to_list()
+        if name in info.categories:
+            order = {written: number for number, written in enumerate(info.categories[name])}
+            # Dots of one category are set side by side in the order of their keys, which is as good as chance and always the same.
+            aside = own["key"].rank(method="first", pct=True).to_numpy(float) - 0.5
+            values = [order[setting(value)] + 0.5 * shift for value, shift in zip(values, aside, strict=True)]
+        axes.plot(values, own["accuracy"], "o", color=colour, alpha=alpha, markersize=size, mew=0)

@@ -7,17 +7,21 @@ from typing import Any
 
 import yaml
 
-from ferray.analysis import details, prose, tables
+from ferray.analysis import details, figures, prose, tables
 from ferray.analysis.ablation import AblationInfo, ablation_info, draw_ablation
 from ferray.analysis.accuracy import ModelsInfo, draw_models, models_info
-from ferray.analysis.confusion import ConfusionInfo, PairsInfo, confusion_info, draw_confusion, draw_pairs, pairs_info
+from ferray.analysis.confusion import ANNOTATED, ConfusionInfo, PairsInfo, confusion_info, draw_confusion, draw_pairs, pairs_info
 from ferray.analysis.curves import CurvesInfo, curves_info, draw_curves
 from ferray.analysis.examples import ExamplesInfo, draw_examples, examples_info
+from ferray.analysis.fonts import unprintable
 from ferray.analysis.page import Page
-from ferray.analysis.results import SPLITS, Results
+from ferray.analysis.remarks import notes, remarks
+from ferray.analysis.results import Results
 from ferray.analysis.samples import SearchInfo, draw_search, search_info
 from ferray.analysis.selection import best_variant
-from ferray.analysis.wording import listed, moment, plain, split_label, summed
+from ferray.analysis.twins import twins
+from ferray.analysis.votes import VotesInfo, draw_votes, votes_info, votes_sentences
+from ferray.analysis.wording import listed, moment, plain, plural, sentence, summed
 
 CURVES_PER_FIGURE = 12
 """Variants in one figure of curves; more than these would be too small to read on a page."""
@@ -25,7 +29,7 @@ CURVES_PER_FIGURE = 12
 
 def compose(results: Results) -> tuple[Page, dict[str, Any]]:
     """All sections with their figures and tables, and what the template says around them."""
-    page = Page()
+    page = Page(figures.fonts_for(results))
     models, ablation, search = models_info(results), ablation_info(results), search_info(results)
     confusion = confusion_info(results)
     pairs = pairs_info(confusion) if confusion else None
@@ -37,10 +41,18 @@ def compose(results: Results) -> tuple[Page, dict[str, Any]]:
         page.say([prose.no_confusion(best_variant(results))])
     else:
         _confusion(page, confusion, pairs, examples_info(results, pairs))
+    votes = votes_info(results)
+    if votes is not None:
+        _votes(page, votes)
     if search is not None:
         _search(page, search)
-    labels = {split: split_label(str(results.data["name"]), split) for split in SPLITS}
-    context = {"summary": prose.summary(models, ablation, pairs), "protocol": prose.protocol_sentences(labels), "labels": labels}
+    _data(page, results)
+    context = {
+        "summary": prose.summary(models, ablation, pairs),
+        "remarks": remarks(results),
+        "protocol": prose.protocol_sentences(results.split_labels, searched=models.searched),
+        "labels": results.split_labels,
+    }
     return page, {**context, **_details(page, results)}
 
 
@@ -51,7 +63,7 @@ def _models(page: Page, models: ModelsInfo) -> None:
     published = ""
     if models.has_published:
         published = ", hollow diamonds are published numbers" + ("" if models.comparable else ", of a longer or fuller training")
-    chance = listed([f"{plain(models.majority[split])} % of the {models.labels[split]} set" for split in SPLITS])
+    chance = listed([f"{plain(models.majority[split])} % of the {models.labels[split]} set" for split in models.labels])
     page.show(
         "models",
         lambda: draw_models(models),
@@ -80,7 +92,7 @@ def _ablation(page: Page, ablation: AblationInfo, *, searched: bool) -> None:
     page.section("ablation", "Ablation")
     page.enumerate(prose.ablation_sentences(ablation))
     page.say(prose.path_sentences(ablation, searched=searched))
-    if any(removal.difference[split].n for removal in ablation.removals for split in SPLITS):
+    if any(removal.difference[split].n for removal in ablation.removals for split in ablation.labels):
         page.show(
             "ablation",
             lambda: draw_ablation(ablation),
@@ -92,12 +104,20 @@ def _ablation(page: Page, ablation: AblationInfo, *, searched: bool) -> None:
 
 def _confusion(page: Page, confusion: ConfusionInfo, pairs: PairsInfo, examples: ExamplesInfo | None) -> None:
     page.say(prose.confusion_sentences(confusion, pairs))
+    matrix, classes = confusion.readable(), len(confusion.classes)
+    kind = "counts, and percent of each true class. Both are shaded by percent"
+    if classes > ANNOTATED:
+        kind = "percent of each true class; cells below half a percent are empty"
+    if len(matrix.classes) < classes:
+        kind += f". Of the {classes} classes it shows the {len(matrix.classes)} most confused; answers with other classes are left out"
     page.show(
         "confusion",
-        lambda: draw_confusion(confusion),
+        lambda: draw_confusion(matrix),
         f"Confusion matrix of {confusion.variant} on the {confusion.label} set at the selected epoch, "
-        f"{summed(len(confusion.seeds))}: counts, and percent of each true class. Both are shaded by percent.",
+        f"{summed(len(confusion.seeds))}: {kind}.",
     )
+    page.attach(tables.confusion_table(confusion))
+    page.tabulate(tables.classes_table(confusion))
     if not pairs.pairs:
         return
     page.show(
@@ -122,20 +142,50 @@ def _confusion(page: Page, confusion: ConfusionInfo, pairs: PairsInfo, examples:
 def _search(page: Page, search: SearchInfo) -> None:
     page.section("search", "Search")
     page.say(prose.search_sentences(search))
-    if search.numeric and len(search.points):
+    if len(search.points):
         page.show(
             "search",
             lambda: draw_search(search),
             f"Accuracy on the {search.label} set against each searched setting, n = {search.points['key'].nunique()} finished trials; "
-            "other settings vary along with it.",
+            "other settings vary along with it"
+            + (", and dots of one word are set side by side only to be seen." if search.categories else "."),
         )
     page.tabulate(tables.search_table(search))
+
+
+def _votes(page: Page, votes: VotesInfo) -> None:
+    page.section("votes", "Label noise, as ten people voted")
+    page.say(votes_sentences(votes))
+    page.show(
+        "votes",
+        lambda: draw_votes(votes),
+        f"Left: of the n images of each label of the {votes.label} set on which one class won alone, how many it won for the label, with "
+        "Wilson's 95 % interval over these images. Right: accuracy against the labels, on images where the vote agrees with the label and "
+        "where it does not; means over seeds with their 95 % t interval.",
+    )
+    page.tabulate(tables.votes_table(votes))
+
+
+def _data(page: Page, results: Results) -> None:
+    page.section("data", "Data")
+    page.enumerate([sentence(note) for note in notes(results)])
+    page.tabulate(tables.counts_table(results))
+    lacking = unprintable(figures.names_in(results), page.fonts)
+    if lacking:
+        some = ", ".join(f"U+{ord(letter):04X} for {letter}" for letter in sorted(lacking)[:4])
+        page.say(
+            [
+                f"No font on the machine that drew the figures has {plural(len(lacking), 'letter')} of the names, so that figures write "
+                f"their numbers in Unicode instead ({some}).",
+                "With a font of that script installed, such as one of the Noto fonts, figures have the letters.",
+            ]
+        )
 
 
 def _details(page: Page, results: Results) -> dict[str, Any]:
     """What the template's last section shows. The table of trials has no number, since it stands outside the text."""
     trials = tables.trials_table(results)
-    page.tables.append(trials)
+    page.attach(trials)
     seeds, plan = details.plan_rows(results)
     study = results.study or {}
     lost = details.lost_trials(results)
@@ -155,6 +205,7 @@ def _details(page: Page, results: Results) -> dict[str, Any]:
         "seeds": seeds,
         "plan": plan,
         "searches": results.trials["sample"].nunique() > 1,
-        "twins": details.twins(results),
+        "images": [(results.split_labels.get(split, "training"), sum(own.values())) for split, own in results.data["counts"].items()],
+        "twins": twins(results),
         "trials": trials,
     }

@@ -38,6 +38,11 @@ class Estimate:
         return math.isfinite(self.low) and math.isfinite(self.high)
 
     @property
+    def is_point(self) -> bool:
+        """Whether several values are all equal, so that the interval has no width; that speaks of a coarse measure, not of certainty."""
+        return self.has_interval and self.n > 1 and self.high - self.low <= 1e-9 * max(1.0, abs(self.mean))
+
+    @property
     def excludes_zero(self) -> bool:
         """Whether the whole interval lies on one side of zero."""
         return self.has_interval and (self.low > 0 or self.high < 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from matplotlib import rc_context
@@ -9,13 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from ferray.analysis.fonts import BASE, lettered, quiet
+
 WIDTH = 6.3  # inches: the text of an A4 page
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#D55E00", "#009E73", "#CC3311"  # the first three of Okabe and Ito (2008)
 INK, GREY, PALE = "#222222", "#767676", "#D9D9D9"
+SPLIT_COLOURS = {"validation": ORANGE, "test": BLUE}
 
 STYLE: Any = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that figures look alike everywhere
+    "text.parse_math": False,  # names such as $x_1$ are names
     "font.size": 8,
     "axes.titlesize": 8.5,
     "axes.titleweight": "bold",
@@ -50,9 +55,11 @@ STYLE: Any = {
 SYNTHETIC_NOTE = "synthetic data"
 
 
-def styled() -> Any:
-    """A context in which figures are drawn and saved, leaving the caller's own settings as they were."""
-    return rc_context(STYLE)
+@contextmanager
+def styled(fonts: Sequence[str] = (BASE,)) -> Iterator[None]:
+    """A context in which figures are drawn and saved with the given fonts, leaving the caller's own settings as they were."""
+    with quiet(), rc_context({**STYLE, "font.family": list(fonts)}):
+        yield
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
@@ -73,9 +80,14 @@ def hide_y_marks(axes: Axes) -> None:
 
 
 def shortened(name: str, length: int = 28) -> str:
-    """A long name on two or more lines, broken at spaces, underscores, plus signs or hyphens where there are any."""
+    """A name as the fonts in use have it, a long one on two or more lines, broken at spaces, signs or hyphens where there are any."""
+    return broken(lettered(name), length)
+
+
+def broken(text: str, length: int) -> str:
+    """A text on lines of about a length, broken where ``_parts`` allows or else anywhere."""
     lines = [""]
-    for part in _parts(name):
+    for part in _parts(text):
         if lines[-1] and len(lines[-1]) + len(part.rstrip()) > length:
             lines.append("")
         while len(part) > length:
@@ -90,6 +102,6 @@ def _parts(name: str) -> list[str]:
     parts = [""]
     for letter in name:
         parts[-1] += letter
-        if letter in " _+-,/":
+        if letter in " _+-,/:.":
             parts.append("")
     return parts

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from ferray.analysis.ablation import AblationInfo
 from ferray.analysis.accuracy import ModelsInfo
-from ferray.analysis.confusion import PairsInfo
-from ferray.analysis.results import SPLITS, Results
+from ferray.analysis.confusion import ConfusionInfo, PairsInfo
+from ferray.analysis.results import Results
 from ferray.analysis.samples import SearchInfo
-from ferray.analysis.wording import count, factor_label, interval, minutes, plain, probability, setting, signed, split_label, summed
+from ferray.analysis.statistics import wilson
+from ferray.analysis.votes import KINDS, VotesInfo
+from ferray.analysis.wording import count, factor_label, interval, minutes, plain, probability, represented, setting, signed, summed
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,16 @@ class Table:
             (folder / f"{self.name}.{ending}").write_text(text, encoding="utf-8")
 
     def csv(self) -> str:
-        """Comma-separated values with a line of column names; a spreadsheet's minus is a hyphen."""
+        """Comma-separated values with a line of column names; a spreadsheet's minus is a hyphen.
+
+        Words that a spreadsheet would take for a formula have an apostrophe before them.
+        """
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows([[cell.replace("\N{MINUS SIGN}", "-") for cell in row] for row in self.rows])
+        writer.writerow([_harmless(name) for name in self.columns])
+        for row in self.rows:
+            cells = [_harmless(cell) if place in self.words else cell for place, cell in enumerate(row)]
+            writer.writerow([cell.replace("\N{MINUS SIGN}", "-") for cell in cells])
         return buffer.getvalue()
 
     def markdown(self) -> str:
@@ -69,9 +78,9 @@ class Table:
 
 def models_table(info: ModelsInfo) -> Table:
     """Every variant with its size, seeds, accuracies, macro-F1, published numbers where there are any, and time."""
-    printed = [split for split in SPLITS if any(model.published[split] is not None for model in info.models)]
+    printed = [split for split in info.labels if any(model.published[split] is not None for model in info.models)]
     columns = ["variant", "network", "parameters", "seeds"]
-    for split in SPLITS:
+    for split in info.labels:
         columns += [f"{info.labels[split]} (%)", "95 % interval"]
         if split in printed:
             columns.append("published")
@@ -79,17 +88,21 @@ def models_table(info: ModelsInfo) -> Table:
     rows = []
     for model in info.models:
         row = [model.variant, model.network, count(model.parameters), f"{model.finished} of {model.planned}"]
-        for split in SPLITS:
+        for split in info.labels:
             row += [plain(model.accuracy[split].mean), interval(model.accuracy[split])]
             if split in printed:
                 published = model.published[split]
                 row.append("" if published is None else plain(published))
-        rows.append((*row, plain(model.macro_f1["test"].mean), minutes(model.minutes.mean)))
+        rows.append((*row, plain(model.macro_f1[info.headline].mean), minutes(model.minutes.mean)))
     caption = (
         "Accuracy of each variant at the epoch selected on validation: mean over the finished seeds with Student's t interval, "
         "which speaks about the training, not about the choice of the images. "
-        f"Macro-F1 is that of the {info.labels['test']} set; minutes are the mean per trial."
+        f"Macro-F1 is that of the {info.labels[info.headline]} set; minutes are the mean per trial."
     )
+    if info.searched:
+        caption += f" {represented(info.samples, info.labels['validation'])}"
+    if info.missing:
+        caption += f" These accuracies are optimistic: epochs are selected on the {info.labels['validation']} set, and there is no other."
     if info.has_published and not info.comparable:
         caption += " Published numbers are of a longer or fuller training than this study's."
     return Table("models", caption, tuple(columns), tuple(rows), frozenset({0, 1}))
@@ -100,7 +113,7 @@ def ablation_table(info: AblationInfo) -> Table:
     columns = ("variant", "removed", "split", "difference", "95 % interval", "p", "step alone", "95 % interval over images", "pairs")
     rows = []
     for removal in info.removals:
-        for split in SPLITS:
+        for split in info.labels:
             difference, images = removal.difference[split], removal.images[split]
             step = signed(removal.step[split].mean)
             numbers = [signed(difference.mean), interval(difference, sign=True), probability(difference.p), step]
@@ -130,6 +143,64 @@ def pairs_table(info: PairsInfo) -> Table:
     return Table("confused_pairs", caption, columns, rows, frozenset({0, 1}))
 
 
+def confusion_table(info: ConfusionInfo) -> Table:
+    """The whole matrix as counts: a row per true class, a column per answer."""
+    columns = ("true", *(f"{name} (answered)" for name in info.classes), "images")
+    rows = tuple(
+        (name, *(str(int(number)) for number in row), str(info.images[name])) for name, row in zip(info.classes, info.counts, strict=True)
+    )
+    caption = f"Confusion matrix of {info.variant} on the {info.label} set, {summed(len(info.seeds))}; images are counted once."
+    return Table("confusion", caption, columns, rows)
+
+
+def classes_table(info: ConfusionInfo) -> Table:
+    """How well each class is recognized, the worst first; classes without images are left out."""
+    columns = ("class", "images", "recognized (%)", "95 % interval", "of its answers right (%)")
+    answered = info.counts.sum(axis=0)
+    lines = []
+    for place, name in enumerate(info.classes):
+        n, right = info.images[name], int(info.counts[place, place])
+        if n:
+            recall = wilson(right / len(info.seeds), n).scaled(100)
+            precise = 100 * right / answered[place] if answered[place] else math.nan
+            lines.append((recall.mean, (name, count(n), plain(recall.mean), interval(recall), plain(precise))))
+    rows = tuple(row for _, row in sorted(lines, key=lambda line: line[0]))
+    caption = (
+        f"Each class as {info.variant} knows it on the {info.label} set, {summed(len(info.seeds))}, the worst first: the share of its "
+        "images that are recognized, with Wilson's interval over these images, and the share of answers with this class that are right."
+    )
+    return Table("classes", caption, columns, rows)
+
+
+def counts_table(results: Results) -> Table:
+    """How many images each split has of each class."""
+    counts: dict[str, dict[str, int]] = {split: dict(own) for split, own in results.data["counts"].items()}
+    names = {"train": "training", **results.split_labels}
+    shown = [split for split in counts if split in names]
+    rows = [(name, *(count(counts[split].get(name, 0)) for split in shown)) for name in results.classes]
+    rows.append(("all", *(count(sum(counts[split].values())) for split in shown)))
+    height, width = results.data["image_shape"][1:]
+    colour = "grey" if results.data["image_shape"][0] == 1 else "colour"
+    caption = f"Images of {results.data['name']} by class and split; the networks see {colour} images of {height} x {width} pixels."
+    return Table("data", caption, ("class", *(names[split] for split in shown)), tuple(rows))
+
+
+def votes_table(info: VotesInfo) -> Table:
+    """Every variant's accuracy by what the vote says about the label."""
+    columns = ("variant", "trained on votes", "agrees (%)", "95 % interval", "disagrees (%)", "95 % interval", "open (%)", "seeds")
+    rows = []
+    for one in info.variants:
+        agree, disagree, still_open = (one.accuracy[kind] for kind in KINDS)
+        sure = [plain(agree.mean), interval(agree), plain(disagree.mean), interval(disagree), plain(still_open.mean)]
+        rows.append((one.variant, "yes" if one.soft else "no", *sure, str(max(own.n for own in one.accuracy.values()))))
+    numbers = [f"{info.images[kind]:,}" for kind in KINDS]
+    caption = (
+        f"Accuracy against the labels of the {info.label} set, on the {numbers[0]} images whose label the vote agrees with, the "
+        f"{numbers[1]} where it disagrees, and the {numbers[2]} that no class won alone: means over seeds, with t intervals over them."
+    )
+    return Table("votes", caption, columns, tuple(rows), frozenset({0, 1}))
+
+
 def search_table(info: SearchInfo, top: int = 20) -> Table:
     """The samples of highest validation accuracy."""
     columns = ("variant", "sample", *info.fields, f"{info.label} (%)", "95 % interval", "seeds", "chosen")
@@ -137,7 +208,7 @@ def search_table(info: SearchInfo, top: int = 20) -> Table:
         (
             one.variant,
             str(one.sample),
-            *(setting(one.values.get(name)) for name in info.fields),
+            *(setting(one.values[name]) if name in one.values else "" for name in info.fields),
             plain(one.validation.mean),
             interval(one.validation),
             f"{one.validation.n} of {one.planned}",
@@ -154,21 +225,26 @@ def search_table(info: SearchInfo, top: int = 20) -> Table:
 
 def trials_table(results: Results) -> Table:
     """Every planned trial with its state, result and key."""
-    name = str(results.data["name"])
-    labels = [f"{split_label(name, split)} (%)" for split in SPLITS]
+    labels = [f"{label} (%)" for label in results.split_labels.values()]
+    accuracies = [f"{split}_accuracy" for split in results.splits]
     columns = ("variant", "sample", "seed", "status", "selected epoch", "epochs", *labels, "minutes", "key")
     rows = []
-    fields = ["variant", "sample", "seed", "status", "selected_epoch", "epochs", "validation_accuracy", "test_accuracy", "seconds", "key"]
+    fields = ["variant", "sample", "seed", "status", "selected_epoch", "epochs", "seconds", "key", *accuracies]
     trials = results.trials[fields].astype({"selected_epoch": float})
-    for variant, sample, seed, status, selected, epochs, validation, test, seconds, key in trials.itertuples(index=False):
-        numbers = [plain(100 * validation), plain(100 * test), minutes(seconds / 60)]
+    for variant, sample, seed, status, selected, epochs, seconds, key, *shares in trials.itertuples(index=False, name=None):
+        numbers = [*(plain(100 * share) for share in shares), minutes(seconds / 60)]
         rows.append((str(variant), str(sample), str(seed), str(status), count(selected), count(epochs), *numbers, str(key)))
     caption = "All planned trials. Accuracies are those of the epoch selected on validation."
-    return Table("trials", caption, columns, tuple(rows), frozenset({0, 3, 9}))
+    return Table("trials", caption, columns, tuple(rows), frozenset({0, 3, len(columns) - 1}))
+
+
+def _harmless(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def _markdown(cell: str) -> str:
-    return cell.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+    """Escapes what Markdown reads as HTML, mathematics, emphasis, a link, code or the end of a cell."""
+    return re.sub(r"[\\|<>*`$\[\]]|&(?=#?\w+;)", r"\\\g<0>", " ".join(cell.splitlines()))
 
 
 _LATEX = {
@@ -184,6 +260,9 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "[": "{[}",  # after the end of a row it would begin a length
+    "*": "{*}",
     "\n": " ",
     "\N{MINUS SIGN}": "$-$",
     "\N{RIGHTWARDS ARROW}": r"$\rightarrow$",

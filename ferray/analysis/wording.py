@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from ferray.analysis.statistics import Estimate
+from ferray.config import flatten
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -16,6 +18,20 @@ def split_label(data_name: str, split: str) -> str:
     if data_name == "FER2013":
         return {"validation": "public test", "test": "private test"}.get(split, split)
     return split
+
+
+def network_label(config: Mapping[str, Any]) -> str:
+    """What a network is called in print, with the settings that tell it from others of its name: ``resnet18 (torchvision), stem=small``."""
+    model = str(config.get("model", ""))
+    place, colon, name = model.rpartition(":")
+    told = [f"{name} ({place.rpartition('/')[2]})" if colon else model.upper()]
+    width = config.get("width")
+    if width is not None and width != 1.0:
+        told.append(f"width {setting(width)}")
+    told += [f"{name}={setting(value)}" for name, value in flatten(config.get("model_arguments") or {}).items()]
+    if config.get("pretrained"):
+        told.append("pretrained")
+    return ", ".join(told)
 
 
 def factor_label(name: str) -> str:
@@ -57,11 +73,19 @@ def count(value: float) -> str:
     return f"{int(value):,}" if math.isfinite(value) else "n/a"
 
 
+def sentence(text: str) -> str:
+    """Somebody else's sentence with its capital and its full stop."""
+    text = text.strip()
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+
+
 def interval(estimate: Estimate, digits: int = 1, *, sign: bool = False) -> str:
-    """``56.1 to 58.5``, or that there is none."""
+    """``56.1 to 58.5``, or that there is none, or that it is a point because all values are equal."""
     if not estimate.has_interval:
         return "none (n = 1)" if estimate.n == 1 else "n/a"
     write = signed if sign else plain
+    if estimate.is_point:
+        return f"{write(estimate.mean, digits)} (all equal)"
     return f"{write(estimate.low, digits)} to {write(estimate.high, digits)}"
 
 
@@ -72,12 +96,19 @@ def measured(estimate: Estimate, unit: str = " %", digits: int = 1) -> str:
     number = f"{plain(estimate.mean, digits)}{unit}"
     if not estimate.has_interval:
         return f"{number} (one seed, so no interval)"
+    if estimate.is_point:
+        return f"{number} (the same in all {estimate.n} seeds; their interval is a point, which is no certainty)"
     return f"{number} (95 % interval {interval(estimate, digits)} over {estimate.n} seeds)"
 
 
 def plural(number: int, noun: str, nouns: str | None = None) -> str:
     """``1 seed``, ``3 seeds``."""
     return f"{number} {noun if number == 1 else nouns or noun + 's'}"
+
+
+def represented(samples: int, label: str) -> str:
+    """Which of the samples of a search speaks for a variant."""
+    return f"Each variant is represented by the best of its samples (up to {samples:,}), chosen by mean accuracy on the {label} set."
 
 
 def summed(seeds: int) -> str:
@@ -101,4 +132,4 @@ def setting(value: object) -> str:
     """A config value, with as many digits as a reader wants to see."""
     if isinstance(value, float):
         return f"{value:.3g}"
-    return "" if value is None else str(value)
+    return "none" if value is None else str(value)
