@@ -21,8 +21,8 @@ from ferray import training
 from ferray.data import Dataset, Split
 from ferray.errors import LedgerError, ResourceError
 from ferray.ledger import Ledger
+from ferray.ledger.writer import LedgerWriter
 from ferray.runner import _save, run
-from ferray.writer import LedgerWriter
 
 STUDY = tiny()
 STUDY_OF_12 = tiny(base={**STUDY.base, "epochs": 12})
