@@ -117,6 +117,8 @@ def find(ledger: Ledger, which: str) -> tuple[Entry, str]:
         raise LedgerError(f"{which}: none of its {len(chosen)} trials has finished")
     best = min(finished, key=lambda entry: (-(entry.accuracy or 0.0), entry.seed or 0, entry.key))
     how = f"the highest of {len(finished)} finished trials of {which}, and so a little too high; the test set selected nothing"
+    if len(finished) == 1:
+        how = f"the only finished trial of {which}"
     return best, f"trial {best.key} ({best.label}), {_accuracy_told(best)}, {how}"
 
 

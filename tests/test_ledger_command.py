@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -139,3 +140,29 @@ def test_a_storage_where_nothing_was_run_is_told(tmp_path: Path) -> None:
     done = command("list", storage=tmp_path / "nothing")
     assert done.returncode == 2
     assert "say where the records are with --storage DIR" in done.stderr
+
+
+def on_a_terminal(*arguments: str, given: str) -> tuple[int, str]:
+    """Runs the command where it can ask, and answers it."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "200", "TERM": "dumb"}
+    line = [sys.executable, "-m", "ferray.ledger", *arguments]
+    process = subprocess.Popen(line, env=environment, stdin=theirs, stdout=subprocess.PIPE, text=True)
+    os.write(ours, given.encode())
+    output = process.communicate(timeout=100)[0]
+    os.close(ours)
+    os.close(theirs)
+    return process.returncode, output
+
+
+@pytest.mark.parametrize(("given", "status", "left"), [("n\n", 1, 4), ("\n", 1, 4), ("y\n", 0, 0)])
+def test_on_a_terminal_it_asks_before_it_removes(given: str, status: int, left: int, made: Made) -> None:
+    returned, output = on_a_terminal("remove", "--study", "report", "--storage", str(made.path), given=given)
+    assert "Remove it for good? [y/N]" in output
+    assert (returned, len(Ledger(made.path).keys())) == (status, left), output
+
+
+def test_a_reader_that_goes_away_is_no_fault(made: Made) -> None:
+    line = f"{sys.executable} -m ferray.ledger list --storage {made.path} | head -1"
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=True, timeout=100)
+    assert "Traceback" not in done.stderr

@@ -23,9 +23,13 @@ COLORS = {"finished": "green", "diverged": "yellow", "failed": "red", "damaged":
 def show(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Prints rows under their columns."""
     if sys.stdout.isatty() and len(rows) <= MOST_IN_A_TERMINAL:
+        if "sample" in columns and {row[columns.index("sample")] for row in rows} <= {"0", "-"}:  # room for what tells them apart
+            place = columns.index("sample")
+            columns, rows = _without(columns, place), [_without(row, place) for row in rows]
         table = Table(box=None, header_style="bold", pad_edge=False)
         for name in columns:
-            table.add_column(name, justify="right" if name in RIGHT else "left", overflow="fold", no_wrap=name in ("key", *RIGHT))
+            is_whole = name in ("key", "status", "when", *RIGHT)
+            table.add_column(name, justify="right" if name in RIGHT else "left", overflow="fold", no_wrap=is_whole)
         for row in rows:
             table.add_row(*(f"[{COLORS[cell]}]{cell}[/]" if cell in COLORS else _plain(cell) for cell in row))
         Console(highlight=False).print(table)
@@ -78,6 +82,10 @@ def amount(size: int) -> str:
             return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} GB"
+
+
+def _without(cells: Sequence[str], place: int) -> Sequence[str]:
+    return [*cells[:place], *cells[place + 1 :]]
 
 
 def _number(value: int | None) -> str:
