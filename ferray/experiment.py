@@ -26,7 +26,7 @@ from ferray.errors import LedgerError, ResourceError
 from ferray.interruption import undisturbed
 from ferray.ledger import Ledger
 from ferray.machine import Machine
-from ferray.ray_log import diverted
+from ferray.ray_log import diverted, settle
 from ferray.trainable import STORAGE_FAILED, tune_trial
 from ferray.writer import LedgerWriter
 
@@ -66,6 +66,7 @@ def experiments(
         finally:
             if is_ours:
                 with undisturbed():
+                    settle(stream)
                     ray.shutdown()
 
 
