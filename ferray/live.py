@@ -158,7 +158,7 @@ class Terminal:
     def end(self, progress: Progress, trial: Trial, status: str, told: str | None) -> None:
         """Failures are said, so that they stay; the picture shows the rest."""
         if told:
-            self._console.print(Text(failure(trial, told), style="red"), soft_wrap=True)
+            self._console.print(Text(failure(progress, trial, told), style="red"), soft_wrap=True)
         elif status == "diverged":
             self._console.print(Text(f"{trial.label} diverged: its loss or a weight was not finite any more", style="yellow"))
 
@@ -191,7 +191,7 @@ class Notebook:
     def end(self, progress: Progress, trial: Trial, status: str, told: str | None) -> None:
         """Failures are said, so that they stay; the picture shows the rest."""
         if told:
-            print(failure(trial, told), flush=True)
+            print(failure(progress, trial, told), flush=True)
         elif status == "diverged":
             print(f"{trial.label} diverged: its loss or a weight was not finite any more", flush=True)
 

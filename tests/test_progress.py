@@ -41,7 +41,7 @@ def begun(
     display = display or Lines(lambda line: None)
     trials = {trial.key: trial for trial in plan}
     done = {key: 0.8 for key, status in statuses.items() if status == "finished"}
-    return Progress("tiny", trials, statuses, {}, done, display, (1, 48, 48), expected or {}, clock), plan, clock
+    return Progress("tiny", trials, statuses, {}, done, display, (1, 48, 48), expected or {}, clock=clock), plan, clock
 
 
 def test_trials_are_counted_by_what_they_do() -> None:
