@@ -23,7 +23,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ferray import environment
 from ferray.errors import LedgerError, ResourceError
-from ferray.interruption import undisturbed
+from ferray.interruption import terminated_as_interrupted, undisturbed
 from ferray.ledger import Ledger
 from ferray.machine import Machine
 from ferray.ray_log import diverted, settle
@@ -62,7 +62,8 @@ def experiments(
             if is_ours and not (address or os.environ.get("RAY_ADDRESS")):  # a cluster may still grow
                 there().check(study)
             actor = _writer_actor(ledger.path, retry_failed)
-            yield lambda trials: _run(study, trials, data, actor, ledger, progress)
+            with terminated_as_interrupted():  # again, since ray.init has put a handler of its own in the place of ours
+                yield lambda trials: _run(study, trials, data, actor, ledger, progress)
         finally:
             if is_ours:
                 with undisturbed():
