@@ -59,10 +59,10 @@ def experiments(
         with redirect_stdout(stream), redirect_stderr(stream):
             is_ours = connect(address)
         try:
-            if is_ours and not (address or os.environ.get("RAY_ADDRESS")):  # a cluster may still grow
-                there().check(study)
-            actor = _writer_actor(ledger.path, retry_failed)
             with terminated_as_interrupted():  # again, since ray.init has put a handler of its own in the place of ours
+                if is_ours and not (address or os.environ.get("RAY_ADDRESS")):  # a cluster may still grow
+                    there().check(study)
+                actor = _writer_actor(ledger.path, retry_failed)
                 yield lambda trials: _run(study, trials, data, actor, ledger, progress)
         finally:
             if is_ours:
