@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from ferray.analysis.results import Results
     from ferray.config import Augmentation, Config
     from ferray.data_source import DataSource
-    from ferray.errors import ConfigError, DataError, FerrayError, LedgerError, ResourceError
+    from ferray.errors import ConfigError, DataError, FerrayError, LedgerError, ModelError, ResourceError
+    from ferray.export import export_trial
     from ferray.study import Study
+    from ferray.trained_model import Model, load_model
     from ferray.training import fit
 
 __version__ = "0.1.0"
@@ -25,20 +27,27 @@ __all__ = [
     "DataSource",
     "FerrayError",
     "LedgerError",
+    "Model",
+    "ModelError",
     "ResourceError",
     "Results",
     "Study",
+    "export_trial",
     "fit",
+    "load_model",
 ]
 
 _HOMES = {
     "Augmentation": "config",
     "Config": "config",
     "DataSource": "data_source",
+    "Model": "trained_model",
     "Results": "analysis.results",
     "Study": "study",
+    "export_trial": "export",
     "fit": "training",
-    **dict.fromkeys(("ConfigError", "DataError", "FerrayError", "LedgerError", "ResourceError"), "errors"),
+    "load_model": "trained_model",
+    **dict.fromkeys(("ConfigError", "DataError", "FerrayError", "LedgerError", "ModelError", "ResourceError"), "errors"),
 }
 
 

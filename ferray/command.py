@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ import typer
 from ferray.errors import FerrayError
 
 
-def run(command: Callable[..., None]) -> None:
+def run(command: Callable[..., None] | typer.Typer) -> None:
     """Runs a function as a command line, or a Typer app of several.
 
     A FerrayError is told without traceback and ends with status 2, Ctrl-C with 130; all else keeps its own.
@@ -27,6 +28,9 @@ def run(command: Callable[..., None]) -> None:
     except FerrayError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # nobody reads on, as behind `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def interruptible(command: Callable[..., None]) -> Callable[..., None]:

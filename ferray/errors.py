@@ -4,6 +4,7 @@
       ConfigError (ValueError)      a study file, config or override that cannot be used
       DataError (ValueError)        a data source that is missing, damaged or not what it claims
       LedgerError (RuntimeError)    storage that cannot be read or written as a ledger
+      ModelError (ValueError)       an exported network that cannot be made, read or used
       ResourceError (RuntimeError)  processors, GPUs or a cluster that are asked for and not there
 
 The command lines print the message of these and exit with status 2; anything else keeps its traceback, since it is a fault of
@@ -34,6 +35,10 @@ class DataError(FerrayError, ValueError):
 
 class LedgerError(FerrayError, RuntimeError):
     """Storage that cannot be read or written as a ledger."""
+
+
+class ModelError(FerrayError, ValueError):
+    """An exported network that cannot be made, read or used."""
 
 
 class ResourceError(FerrayError, RuntimeError):

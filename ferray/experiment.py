@@ -25,10 +25,10 @@ from ferray import environment
 from ferray.errors import LedgerError, ResourceError
 from ferray.interruption import terminated_as_interrupted, undisturbed
 from ferray.ledger import Ledger
+from ferray.ledger.writer import LedgerWriter
 from ferray.machine import Machine
 from ferray.ray_log import diverted, settle
 from ferray.trainable import STORAGE_FAILED, tune_trial
-from ferray.writer import LedgerWriter
 
 if TYPE_CHECKING:
     from ferray.data import Dataset, Split

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -20,6 +22,15 @@ class InputNormalization:
         if kind == "standardize":
             mean, deviation = pixel_statistics(training_images)
             self.mean, self.deviation = mean.to(device), deviation.to(device)
+
+    @classmethod
+    def restored(cls, kind: str, tensors: Mapping[str, Tensor], device: torch.device) -> InputNormalization:
+        """The same normalization again, from what ``tensors`` told of it. Raises KeyError where they lack something."""
+        normalization = cls.__new__(cls)
+        normalization.kind = kind
+        if kind == "standardize":
+            normalization.mean, normalization.deviation = tensors["mean"].to(device), tensors["deviation"].to(device)
+        return normalization
 
     @property
     def tensors(self) -> dict[str, Tensor]:

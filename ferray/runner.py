@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,16 +15,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from ferray import environment
+from ferray.check import check
+from ferray.data.dataset import thumbnails
 from ferray.display import Display, Lines, fitting
 from ferray.errors import LedgerError
 from ferray.estimate import Pace, duration, from_ledger, makespan
 from ferray.interruption import terminated_as_interrupted
 from ferray.ledger import DEFAULT_STORAGE, Ledger
+from ferray.ledger.writer import LedgerWriter
 from ferray.machine import Machine
 from ferray.progress import Progress
 from ferray.trainable import run_trial
-from ferray.writer import LedgerWriter
 
 if TYPE_CHECKING:
     from ferray.data import Dataset
@@ -59,6 +63,7 @@ def run(
     address: str | None = None,
     local: bool = False,
     retry_failed: bool = False,
+    only: Collection[str] | None = None,
     text: str | None = None,
     say: Callable[[str], None] | None = None,
     display: Display | None = None,
@@ -66,8 +71,9 @@ def run(
     """Runs every trial of the study that the ledger does not hold, and keeps the study for the report.
 
     ``address`` names a Ray cluster (the environment variable RAY_ADDRESS serves too); without one Ray starts on this machine.
-    ``local`` needs no Ray: the same trials in this process, in order. ``retry_failed`` runs failed trials again. ``text`` is the
-    study file, for the report. Progress is shown by ``display``; left out, it is a live picture in a terminal or a notebook, and
+    ``local`` needs no Ray: the same trials in this process, in order. ``retry_failed`` runs failed trials again. ``only`` holds the
+    keys of the trials to run, where not all of a study that was run before are meant. ``text`` is the study file, for the report.
+    Progress is shown by ``display``; left out, it is a live picture in a terminal or a notebook, and
     printed lines elsewhere. ``say`` is short for a display that hands each line to a function.
 
     Ctrl-C, SIGTERM or a notebook's interrupt button while trials run ends them: what is finished is kept, half-trained trials keep
@@ -82,8 +88,9 @@ def run(
     plan = study.plan(data)
     writer = LedgerWriter(storage, retry_failed=retry_failed)
     ledger = Ledger(storage)
-    _save(writer, study, plan, data, text)
-    trials = {trial.key: trial for trial in plan}
+    if only is None:
+        _save(writer, study, plan, data, text)
+    trials = {trial.key: trial for trial in plan if only is None or trial.key in only}
     for trial in trials.values():
         if ledger.status(trial.key, verify=True) == "damaged":
             place = writer.set_aside(trial.key)
@@ -92,6 +99,7 @@ def run(
     todo = _missing(ledger, trials.values(), retry_failed=retry_failed)
     pace = from_ledger(ledger, todo, data, processor=environment.describe()["processor"]) if todo else Pace()  # type: ignore[arg-type]
     display.say(_what_is_to_do(study, trials, todo, ledger, pace, 1 if local else _slots(study, address)))
+    check(todo, data, display.say)
     interrupted = False
     if todo:
         progress = _progress(study, trials, todo, data, ledger, pace, display, given)
@@ -172,15 +180,15 @@ def _what_is_to_do(study: Study, trials: dict[str, Trial], todo: list[Trial], le
 
 def _save(writer: LedgerWriter, study: Study, plan: list[Trial], data: Dataset, text: str | None) -> None:
     description = data.summary()
-    writer.save_data(
-        description,
-        {
-            "validation_labels": data.validation.labels,
-            "validation_images": data.validation.images,
-            "test_labels": data.test.labels,
-            "test_images": data.test.images,
-        },
-    )
+    arrays: dict[str, NDArray[Any]] = {}
+    for name in ("validation", "test"):
+        split = data.splits[name]
+        arrays |= {f"{name}_labels": split.labels, f"{name}_images": thumbnails(split.images)}
+        if split.votes is not None:
+            arrays[f"{name}_votes"] = split.votes
+    writer.save_data(description, arrays)
+    for code in {code.digest: code for trial in plan for code in trial.attachments.code.values()}.values():
+        writer.save_code(code.digest, {"reference": code.reference, "module": code.module, "name": code.name}, code.files)
     first: dict[str, dict[str, Any]] = {}
     for trial in plan:
         first.setdefault(trial.variant, trial.config.model_dump())
@@ -193,6 +201,7 @@ def _save(writer: LedgerWriter, study: Study, plan: list[Trial], data: Dataset, 
             "settings": study.model_dump(mode="json"),
             "data": description,
             "command": _command(),
+            "folders": [str(folder) for folder in study.folders],
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "baseline": study.baseline,
             "variants": {

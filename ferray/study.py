@@ -171,6 +171,12 @@ class Study(Frozen):
         here = Path.cwd()
         return [here] if self._folder in (None, here) else [self._folder, here]
 
+    def beside(self, folder: Path | None) -> Study:
+        """The same study as if its file lay in the given folder, where the files that it names are then looked for."""
+        copy = self.model_copy()
+        copy._folder = folder
+        return copy
+
     def located(self, path: str | os.PathLike[str] | None) -> Study:
         """The same study with its data at another place."""
         return self.model_copy(update={"data": self.data.located(None if path is None else os.fspath(path))})
@@ -213,7 +219,7 @@ class Study(Frozen):
         """The study's images. Raises DataError."""
         from ferray.data import load
 
-        return load(self.data)
+        return load(self.data, folders=self.folders)
 
     def run(self, storage: str | os.PathLike[str] | None = None, **options: Any) -> Outcome:
         """Runs what the ledger does not have yet; see ferray.runner.run for the options."""

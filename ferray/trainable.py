@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from ferray.config import Config
     from ferray.data import Dataset
+    from ferray.ledger.writer import Begun
     from ferray.training import Epoch
     from ferray.trial import Trial
-    from ferray.writer import Begun
 
 STORAGE_FAILED = "storage failed"
 """The last word of a trial whose record could not be written, which says nothing about the trial."""
@@ -28,7 +28,7 @@ CHECKPOINT_SHARE = 0.05
 
 
 class Writer(Protocol):
-    """What a trial asks of the ledger; see ferray.writer.LedgerWriter."""
+    """What a trial asks of the ledger; see ferray.ledger.writer.LedgerWriter."""
 
     def begin(self, key: str, identity: Mapping[str, Any]) -> Begun:
         """Asks for the right to write."""
@@ -193,7 +193,7 @@ def tune_trial(parameters: dict[str, Any], trials: dict[str, Trial], data: Datas
     """A trial as a function for ray.tune: ``parameters["trial"]["key"]`` says which of ``trials`` it is."""
     from ray import tune
 
-    from ferray.writer import StaleAttemptError
+    from ferray.ledger.writer import StaleAttemptError
 
     trial = trials[parameters["trial"]["key"]]
     reported = False

@@ -69,7 +69,7 @@ def test_images_moved_between_splits_change_the_fingerprint() -> None:
 @pytest.mark.parametrize(
     ("split", "message"),
     [
-        (Split(np.zeros((0, 1, 4, 6), np.uint8), np.zeros(0, np.int64)), "split 'test': holds no image"),
+        (Split(np.zeros((0, 1, 4, 6), np.uint8), np.zeros(0, np.int64)), "split 'validation': holds no image"),
         (Split(np.zeros((2, 1, 4, 6), np.uint8), np.array([0, 3])), "labels must lie in 0..2, not 0..3"),
         (Split(np.zeros((2, 4, 6), np.uint8), np.array([0, 1])), "images must be uint8"),
         (Split(np.zeros((2, 1, 4, 6), np.uint8), np.array([0])), "labels must be int64"),
@@ -77,7 +77,7 @@ def test_images_moved_between_splits_change_the_fingerprint() -> None:
     ],
 )
 def test_a_malformed_split_is_refused(split: Split, message: str) -> None:
-    splits = make().splits | {"test": split}
+    splits = make().splits | {"validation": split}
     with pytest.raises(DataError, match=message):
         Dataset.build("made", CLASSES, splits, synthetic=True)
 

@@ -14,13 +14,14 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from ferray.data import Dataset, load
+from ferray.data import Dataset, entry_of, load, located
 from ferray.data import cache as caches
 from ferray.data.dataset import CLASSES
 from ferray.data_source import DataSource
@@ -86,8 +87,13 @@ def make_csv(path: Path, rows: list[list[str]] | None = None) -> Path:
     return path
 
 
-def read(path: Path, cache: Path) -> Dataset:
-    return load(DataSource(source="fer2013", path=str(path)), cache=cache)
+def read(path: Path, cache: Path, **settings: Any) -> Dataset:
+    return load(DataSource(source="fer2013", path=str(path), **settings), cache=cache)
+
+
+def entry(path: Path, cache: Path) -> Path:
+    source = DataSource(source="fer2013", path=str(path))
+    return entry_of(source, located(source), cache=cache)
 
 
 @pytest.fixture
@@ -157,7 +163,8 @@ def with_field(column: int, value: str) -> list[list[str]]:
         (with_field(1, "a " + "0 " * 2303), "line 4: pixels must be whole numbers"),
         (with_field(2, "Test"), "line 4: Usage must be Training, PublicTest, PrivateTest, not 'Test'"),
         ([*csv_rows(), ["0", "1"]], "line 44: 2 fields, but the header has 3"),
-        ([["emotion", "pixels"], ["0", "1"]], "line 1: no column Usage (found: emotion, pixels)"),
+        ([["emotion", "pixels"], ["0", "1"]], "line 2: 1 pixels, but an image has 2304"),
+        ([["pixels", "Usage"], ["0", "Training"]], "line 1: no column emotion or label (found: pixels, Usage)"),
         ([["emotion", "pixels", "Usage"]], "has no row below its header"),
         (csv_rows()[:22], "holds no PublicTest image"),
     ],
@@ -259,7 +266,7 @@ def without_tests(folder: Path) -> Path:
     ("make", "message"),
     [
         (lambda folder: folder / "missing.zip", "missing.zip: no such file or folder"),
-        (empty_csv, "line 1: no column emotion, pixels, Usage (found: nothing)"),
+        (empty_csv, "line 1: no column pixels (found: nothing)"),
         (binary_csv, "cannot be read as CSV text"),
         (text_file, "neither a folder, a zip nor a .csv file; accepted are: fer2013.zip"),
         (empty_folder, "holds no image of FER2013 (it is empty); accepted are: "),
@@ -341,7 +348,7 @@ def test_a_changed_source_is_parsed_anew(tmp_path: Path, cache: Path) -> None:
 def test_a_damaged_cache_is_rebuilt(tmp_path: Path, cache: Path, name: str, fault: str) -> None:
     path = make_csv(tmp_path / "fer2013.csv")
     fingerprint = read(path, cache).fingerprint
-    file = caches.entry_of(path, cache) / name
+    file = entry(path, cache) / name
     content = bytearray(file.read_bytes())
     if fault == "missing":
         file.unlink()
@@ -355,8 +362,8 @@ def test_a_damaged_cache_is_rebuilt(tmp_path: Path, cache: Path, name: str, faul
     data = read(path, cache)
     assert data.fingerprint == fingerprint
     assert data.test.labels.tolist() == sorted(data.test.labels.tolist())
-    assert caches.read(caches.entry_of(path, cache), verify=True) is not None
-    assert [entry.name for entry in (cache / "data").iterdir()] == [caches.entry_of(path, cache).name]
+    assert caches.read(entry(path, cache), verify=True) is not None
+    assert [made.name for made in (cache / "data").iterdir()] == [entry(path, cache).name]
 
 
 def _fingerprint_of(path: Path, cache: Path) -> str:
@@ -396,7 +403,7 @@ def test_the_real_set_is_whole_and_starts_fast_from_the_cache(tmp_path: Path) ->
     assert data.counts["train"] == {
         "angry": 3995, "disgust": 436, "fear": 4097, "happy": 7215, "sad": 4830, "surprise": 3171, "neutral": 4965,
     }  # fmt: skip
-    description = json.loads((caches.entry_of(REAL, tmp_path) / "data.json").read_text(encoding="utf-8"))
+    description = json.loads((entry(REAL, tmp_path) / "data.json").read_text(encoding="utf-8"))
     assert description == data.summary()
     part = load(DataSource(source="fer2013", path=str(REAL), subset=2000), cache=tmp_path)
     assert (len(part.train), len(part.validation), len(part.test)) == (2000, 250, 250)

@@ -10,7 +10,7 @@ import pytest
 
 from ferray.errors import LedgerError
 from ferray.ledger import Ledger
-from ferray.writer import LedgerWriter
+from ferray.ledger.writer import LedgerWriter
 
 KEY = "0" * 32
 SUMMARY = {"status": "finished", "selected_epoch": 1, "parameters": 7, "environment": {}, "error": None}

@@ -145,4 +145,4 @@ def test_even_who_knows_what_each_face_shows_stays_well_below_100_percent() -> N
 
 def test_a_path_makes_no_sense_for_synthetic_faces() -> None:
     with pytest.raises(DataError, match="drawn, not read"):
-        load(DataSource(path="faces"))
+        load(DataSource(source="synthetic", path="faces"))

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ferray import writer as writer_module
 from ferray.errors import LedgerError
 from ferray.ledger import Ledger
-from ferray.writer import LedgerWriter, StaleAttemptError
+from ferray.ledger import writer as writer_module
+from ferray.ledger.writer import LedgerWriter, StaleAttemptError
 
 KEY = "0" * 32
 SUMMARY = {"status": "finished", "selected_epoch": 1, "parameters": 7, "environment": {}, "error": None}

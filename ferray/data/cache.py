@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ import numpy as np
 
 from ferray.config import digest
 from ferray.data.dataset import SPLITS, Dataset, Split, content_fingerprint
+from ferray.data.files import Files
 from ferray.errors import DataError
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the files of an entry, or how a source is read, change: older entries are then not found any more."""
 
 DESCRIPTION = "data.json"
@@ -36,24 +37,14 @@ def default_folder() -> Path:
     return parent / "ferray"
 
 
-def entry_of(source: Path, cache: Path | None = None) -> Path:
-    """The folder in which a source has its entry: named after its resolved path, and after the size and time of each of its files."""
-    source = source.resolve()
-    if source.is_dir():
-        files = sorted(_state(path.relative_to(source).as_posix(), found) for path, found in files_below(source))
-    else:
-        files = [_state(source.name, source.stat())]
-    return (cache or default_folder()) / "data" / digest({"format": FORMAT, "path": str(source), "files": files})[:32]
+def entry_of(files: Files, settings: Mapping[str, Any] | None = None, cache: Path | None = None) -> Path:
+    """The folder in which a source has its entry.
 
-
-def files_below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Every file below a folder with its state, in no order; links to folders are not followed, since they can go in circles."""
-    with os.scandir(folder) as found:
-        for item in found:
-            if item.is_dir(follow_symlinks=False):
-                yield from files_below(Path(item.path))
-            else:
-                yield Path(item.path), item.stat()
+    It is named after the source's resolved path, after the size and time of each of its files, and after the settings that say how it is
+    read.
+    """
+    named = {"format": FORMAT, "path": str(files.path.resolve()), "files": files.state, "settings": dict(settings or {})}
+    return (cache or default_folder()) / "data" / digest(named)[:32]
 
 
 def read(entry: Path, *, verify: bool) -> Dataset | None:
@@ -63,9 +54,15 @@ def read(entry: Path, *, verify: bool) -> Dataset | None:
     """
     try:
         description = json.loads((entry / DESCRIPTION).read_text(encoding="utf-8"))
-        splits = {name: Split(np.load(entry / f"{name}_images.npy", "r"), np.load(entry / f"{name}_labels.npy")) for name in SPLITS}
+        splits = {name: _read_split(entry, name, has_votes=description["votes"]) for name in SPLITS}
         dataset = Dataset.build(
-            description["name"], description["classes"], splits, synthetic=description["synthetic"], fingerprint=description["fingerprint"]
+            description["name"],
+            description["classes"],
+            splits,
+            synthetic=description["synthetic"],
+            fingerprint=description["fingerprint"],
+            notes=description["notes"],
+            missing=description["missing"],
         )
         if dataset.summary() != description:
             return None
@@ -90,6 +87,8 @@ def write(entry: Path, dataset: Dataset) -> None:
         for name, split in dataset.splits.items():
             np.save(aside / f"{name}_images.npy", split.images)
             np.save(aside / f"{name}_labels.npy", split.labels)
+            if split.votes is not None:
+                np.save(aside / f"{name}_votes.npy", split.votes)
         (aside / DESCRIPTION).write_text(json.dumps(dataset.summary(), indent=2) + "\n", encoding="utf-8")
         aside.chmod(0o755)  # mkdtemp makes it private; a cache may be shared
         _put_in_place(aside, entry)
@@ -119,8 +118,9 @@ def _put_in_place(aside: Path, entry: Path) -> None:
             shutil.rmtree(discarded, ignore_errors=True)
 
 
-def _state(name: str, found: os.stat_result) -> list[Any]:
-    return [name, found.st_size, found.st_mtime_ns]
+def _read_split(entry: Path, name: str, *, has_votes: bool) -> Split:
+    images, labels = np.load(entry / f"{name}_images.npy", "r"), np.load(entry / f"{name}_labels.npy")
+    return Split(images, labels, np.load(entry / f"{name}_votes.npy") if has_votes else None)
 
 
 def _not_writable(entry: Path, error: OSError) -> DataError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,13 @@ from numpy.typing import NDArray
 from ferray.errors import DataError
 
 SPLITS = ("train", "validation", "test")
+SPLIT_WORDS = {
+    "train": ("train", "training", "trainset", "trainingset"),
+    "validation": ("validation", "val", "valid", "validate", "dev", "publictest", "validationset", "valset"),
+    "test": ("test", "testing", "privatetest", "testset"),
+}
+"""What people call the splits, in folders, file names and columns; case, spaces, - and _ do not count."""
+
 CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """The classes of FER2013 in the order of its labels; the synthetic faces have the same."""
 
@@ -29,10 +36,12 @@ class Split:
 
     ``images`` is uint8 [n, channels, height, width], contiguous, perhaps a read-only memory map; ``labels`` is int64 [n],
     each an index into the classes of the dataset. A test split may be empty, or have images whose labels are all UNKNOWN.
+    ``votes`` is float32 [n, classes]: how many people took each image for which class; zeros where nobody voted for one of them.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    votes: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -44,12 +53,16 @@ class Split:
 
     def take(self, indices: NDArray[np.int64]) -> Split:
         """A copy of the images at the given places; of a memory map, only these are read."""
-        return Split(np.ascontiguousarray(self.images[indices]), self.labels[indices])
+        votes = None if self.votes is None else self.votes[indices]
+        return Split(np.ascontiguousarray(self.images[indices]), self.labels[indices], votes)
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Three splits of labelled images. The fingerprint is a digest of all pixels, labels and class names, in 32 hexadecimal digits."""
+    """Three splits of labelled images. The fingerprint is a digest of all pixels, labels, votes and class names, in 32 hexadecimal digits.
+
+    ``notes`` are sentences about what was done to the data; ``missing`` says by split, in a sentence, why there are no figures on it.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -58,22 +71,39 @@ class Dataset:
     test: Split
     fingerprint: str
     synthetic: bool
+    notes: tuple[str, ...] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def build(
-        cls, name: str, classes: Sequence[str], splits: Mapping[str, Split], *, synthetic: bool, fingerprint: str | None = None
+        cls,
+        name: str,
+        classes: Sequence[str],
+        splits: Mapping[str, Split],
+        *,
+        synthetic: bool,
+        fingerprint: str | None = None,
+        notes: Sequence[str] = (),
+        missing: Mapping[str, str] | None = None,
     ) -> Dataset:
-        """A checked dataset; the fingerprint is computed where it is not known already.
+        """A checked dataset; the fingerprint is computed where it is not known already. A test split may be left out.
 
-        Raises DataError where a split is empty or malformed or has a label without a class.
+        Raises DataError where a split is malformed, has a label without a class, or is empty or without labels and not the test split.
         """
+        given = dict(splits)
+        given.setdefault("test", given["train"].take(np.zeros(0, np.int64)))
         for split_name in SPLITS:
-            _check(f"{name}, split {split_name!r}", splits[split_name], len(classes))
-        shapes = {split.images.shape[1:] for split in splits.values()}
+            _check(f"{name}, split {split_name!r}", given[split_name], len(classes), may_lack_labels=split_name == "test")
+        shapes = {split.images.shape[1:] for split in given.values()}
         if len(shapes) > 1:
             raise DataError(f"{name}: images of one dataset must have one shape, not {sorted(shapes)}")
-        known = fingerprint or content_fingerprint(classes, splits)
-        return cls(name, tuple(classes), splits["train"], splits["validation"], splits["test"], known, synthetic)
+        if len({split.votes is None for split in given.values()}) > 1:
+            raise DataError(f"{name}: all splits have votes, or none has")
+        reasons = dict(missing or {})
+        if not given["test"].labelled:
+            reasons.setdefault("test", "the test images have no labels" if len(given["test"]) else "there are no test images")
+        known = fingerprint or content_fingerprint(classes, given)
+        return cls(name, tuple(classes), given["train"], given["validation"], given["test"], known, synthetic, tuple(notes), reasons)
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -82,8 +112,8 @@ class Dataset:
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """The number of images of each class in each split."""
-        counted = {name: np.bincount(split.labels, minlength=len(self.classes)).tolist() for name, split in self.splits.items()}
+        """The number of images of each class in each split; zeros for a split without labels."""
+        counted = {name: _present(split, len(self.classes)).tolist() for name, split in self.splits.items()}
         return {name: dict(zip(self.classes, numbers, strict=True)) for name, numbers in counted.items()}
 
     @property
@@ -101,6 +131,9 @@ class Dataset:
             "synthetic": self.synthetic,
             "image_shape": list(self.image_shape),
             "fingerprint": self.fingerprint,
+            "notes": list(self.notes),
+            "missing": dict(self.missing),
+            "votes": self.train.votes is not None,
         }
 
     def subset(self, images: int, *, seed: int = 0) -> Dataset:
@@ -117,21 +150,34 @@ class Dataset:
             return self
         parts = {}
         for number, (name, split) in enumerate(self.splits.items()):
-            present = np.bincount(split.labels, minlength=len(self.classes))
-            wanted = max(round(len(split) * images / total), int(np.count_nonzero(present)))
+            present = _present(split, len(self.classes))
+            wanted = max(round(len(split) * images / total), int(np.count_nonzero(present)), min(1, len(split)))
             generator = np.random.default_rng([seed, number])
-            parts[name] = split.take(_stratified(split.labels, apportion(wanted, present), generator))
-        return Dataset.build(self.name, self.classes, parts, synthetic=self.synthetic)
+            if split.labelled:
+                chosen = stratified(split.labels, apportion(wanted, present), generator)
+            else:
+                chosen = np.sort(generator.permutation(len(split))[:wanted])
+            parts[name] = split.take(chosen)
+        return Dataset.build(self.name, self.classes, parts, synthetic=self.synthetic, notes=self.notes, missing=self.missing)
+
+
+def split_named(word: str) -> str | None:
+    """The split that a word stands for, if any."""
+    plain = word.strip().casefold().translate({ord(mark): None for mark in " -_"})
+    return next((split for split, words in SPLIT_WORDS.items() if plain in words), None)
 
 
 def content_fingerprint(classes: Sequence[str], splits: Mapping[str, Split]) -> str:
-    """BLAKE2b of class names, shapes, pixels and labels, as 32 hexadecimal digits; the same on every platform."""
+    """BLAKE2b of class names, shapes, pixels, labels and votes, as 32 hexadecimal digits; the same on every platform."""
     digest = hashlib.blake2b(digest_size=FINGERPRINT_BYTES)
     shapes = {name: list(splits[name].images.shape) for name in SPLITS}
     digest.update(json.dumps({"classes": list(classes), "shapes": shapes}, sort_keys=True).encode())
     for name in SPLITS:
         digest.update(np.ascontiguousarray(splits[name].images).data)
         digest.update(np.ascontiguousarray(splits[name].labels, dtype="<i8").data)
+    votes = [split.votes for split in (splits[name] for name in SPLITS) if split.votes is not None]
+    for one in votes:
+        digest.update(b"votes" + np.ascontiguousarray(one, dtype="<f4").tobytes())
     return digest.hexdigest()
 
 
@@ -146,18 +192,41 @@ def apportion(total: int, weights: NDArray[np.int64]) -> NDArray[np.int64]:
     return counts
 
 
-def _stratified(labels: NDArray[np.int64], counts: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+def stratified(labels: NDArray[np.int64], counts: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
     """Places of so many images of each class, in their old order."""
     chosen = [generator.permutation(np.flatnonzero(labels == label))[:count] for label, count in enumerate(counts)]
     return np.sort(np.concatenate(chosen))
 
 
-def _check(where: str, split: Split, classes: int) -> None:
-    images, labels = split.images, split.labels
+def thumbnails(images: NDArray[np.uint8], most: int = 64) -> NDArray[np.uint8]:
+    """The images [n, channels, height, width] with at most so many pixels a side: means over squares of whole pixels."""
+    count, channels, height, width = images.shape
+    side = -(-max(height, width) // most)
+    if side == 1 or not count:
+        return images
+    rows, columns = max(height // side, 1), max(width // side, 1)
+    tall, wide = min(side, height), min(side, width)
+    parts = []
+    for start in range(0, count, 1024):
+        some = images[start : start + 1024, :, : rows * tall, : columns * wide].reshape(-1, channels, rows, tall, columns, wide)
+        parts.append((some.mean((3, 5), dtype=np.float32) + 0.5).astype(np.uint8))
+    return np.concatenate(parts)
+
+
+def _present(split: Split, classes: int) -> NDArray[np.int64]:
+    return np.bincount(split.labels[split.labels >= 0], minlength=classes)
+
+
+def _check(where: str, split: Split, classes: int, *, may_lack_labels: bool) -> None:
+    images, labels, votes = split.images, split.labels, split.votes
     if images.dtype != np.uint8 or images.ndim != 4:
         raise DataError(f"{where}: images must be uint8 [n, channels, height, width], not {images.dtype} {list(images.shape)}")
     if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
         raise DataError(f"{where}: labels must be int64 [{len(images)}], not {labels.dtype} {list(labels.shape)}")
+    if votes is not None and (votes.dtype != np.float32 or votes.shape != (len(images), classes)):
+        raise DataError(f"{where}: votes must be float32 [{len(images)}, {classes}], not {votes.dtype} {list(votes.shape)}")
+    if may_lack_labels and (not len(labels) or bool((labels == UNKNOWN).all())):
+        return
     if not len(labels):
         raise DataError(f"{where}: holds no image")
     if labels.min() < 0 or labels.max() >= classes:

@@ -1,42 +1,34 @@
-"""FER2013 from the zip or the folder tree of images, and from the official fer2013.csv.
+"""FER2013 from a tree of named images, and from tables of pixels: the official ones, the contest's pair and the course's.
 
 The set is that of Goodfellow et al., "Challenges in Representation Learning: A report on three machine learning contests", 2013. Its
-public test becomes the validation split, its private test the test split.
+public test becomes the validation split, its private test the test split. The pairs have no validation split.
 """
 
 from __future__ import annotations
 
-import csv
 import io
 import itertools
 import warnings
-import zipfile
-import zlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple, TextIO
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ferray.data import cache as caches
-from ferray.data.dataset import CLASSES, SPLITS, Dataset, Split
+from ferray.data.dataset import CLASSES, SPLITS, UNKNOWN, Split
+from ferray.data.files import IMAGE_SUFFIXES, Files, kinds
+from ferray.data.form import FER2013_FORMS, LABEL_COLUMNS, PIXEL_COLUMNS, USAGES, Form
+from ferray.data.parts import Parts
+from ferray.data.table import Table
 from ferray.errors import DataError, nearest
 
 NAME = "FER2013"
 SIZE = 48
 PIXELS = SIZE * SIZE
-SPLIT_OF_USAGE = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
-COLUMNS = ("emotion", "pixels", "Usage")
-
-ACCEPTED = (
-    "accepted are: fer2013.zip or the folder unzipped from it, with files such as train/happy/Training_123.jpg, "
-    "test/happy/PublicTest_123.jpg and test/happy/PrivateTest_123.jpg; fer2013.csv with the columns emotion, pixels and Usage, plain "
-    "or in a zip; a folder that holds fer2013.csv or fer2013.zip"
-)
+SPLIT_OF_USAGE = dict(zip(USAGES, SPLITS, strict=True))
 
 
 class Member(NamedTuple):
@@ -48,91 +40,53 @@ class Member(NamedTuple):
     place: str  # where it lies, for reading and for messages
 
 
-def load(path: Path, *, cache: Path | None = None, verify: bool = True) -> Dataset:
-    """FER2013 in any accepted form, from the cache where it has been parsed before.
+@dataclass
+class _Rows:
+    """What has been read of one split of a table."""
 
-    ``verify`` compares a cached copy with its fingerprint before use. Raises DataError that names the fault and its place.
-    """
-    source = locate(path)
-    try:
-        entry = caches.entry_of(source, cache)
-        cached = caches.read(entry, verify=verify)
-        if cached is None:
-            caches.write(entry, parse(source))
-            cached = caches.read(entry, verify=False)
-    except OSError as error:
-        raise DataError(f"{error.filename or source}: cannot be read ({error.strerror or error})") from error
-    if cached is None:
-        raise DataError(f"{entry}: the cache cannot be read back after writing; name another folder in FERRAY_CACHE")
-    return cached
+    images: list[NDArray[np.uint8]] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
 
 
-def locate(path: Path) -> Path:
-    """The file to read, or the folder of images: a folder may hold fer2013.csv or, looked for next, fer2013.zip.
-
-    Raises DataError where there is nothing, or nothing that may be looked at.
-    """
-    try:
-        if not path.exists():
-            siblings = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise DataError(f"{path}: no such file or folder{nearest(path.name, siblings)}; {ACCEPTED}")
-        if path.is_dir():
-            for name in ("fer2013.csv", "fer2013.zip"):
-                if (path / name).is_file():
-                    return path / name
-    except OSError as error:  # a name that is too long, or a folder that may not be read
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    return path
+def parse(form: Form) -> Parts:
+    """Reads FER2013 in the form that was found. Takes seconds; raises DataError that names the fault and its place."""
+    return _from_tables(form) if form.kind == "pixels" else _from_tree(form.files)
 
 
-def parse(source: Path) -> Dataset:
-    """Reads a located source without the cache. Takes seconds; raises DataError that names the fault and its place."""
-    if source.is_dir():
-        places = [file.relative_to(source).as_posix() for file, _ in caches.files_below(source)]
-        return _from_images(source, places, lambda place: (source / place).read_bytes())
-    if source.suffix.lower() == ".csv":
-        with source.open(encoding="utf-8-sig", newline="") as stream:
-            return _from_csv(str(source), stream)
-    if zipfile.is_zipfile(source):
-        return _from_zip(source)
-    raise DataError(f"{source}: neither a folder, a zip nor a .csv file; {ACCEPTED}")
-
-
-def _from_zip(source: Path) -> Dataset:
-    try:
-        with zipfile.ZipFile(source) as archive:
-            places = [item.filename for item in archive.infolist() if not item.is_dir()]
-            tables = [place for place in places if PurePosixPath(place).name.lower() == "fer2013.csv" and not _is_litter(place)]
-            if tables:
-                with archive.open(tables[0]) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
-                    return _from_csv(f"{source}/{tables[0]}", text)
-            return _from_images(source, places, archive.read)
-    except (zipfile.BadZipFile, EOFError, zlib.error, RuntimeError, NotImplementedError) as error:
-        raise DataError(f"{source}: damaged or unreadable zip: {error}") from error
-
-
-def _from_images(source: Path, places: list[str], read: Callable[[str], bytes]) -> Dataset:
-    images = [place for place in places if PurePosixPath(place).suffix.lower() in IMAGE_SUFFIXES and not _is_litter(place)]
+def _from_tree(files: Files) -> Parts:
+    images = files.of(IMAGE_SUFFIXES)
     if not images:
-        raise DataError(f"{source}: holds no image of FER2013 ({_found(places)}); {ACCEPTED}")
-    members = sorted(_member(source, place) for place in images)
+        raise DataError(f"{files.path}: holds no image of FER2013 ({kinds(files.places)}); {FER2013_FORMS}")
+    members = sorted(_member(files, place) for place in images)
     for one, other in itertools.pairwise(members):
         if one[:3] == other[:3]:
-            raise DataError(f"{source}: the same image occurs twice: {one.place} and {other.place}")
+            raise DataError(f"{files.path}: the same image occurs twice: {one.place} and {other.place}")
     pixels = np.empty((len(members), 1, SIZE, SIZE), np.uint8)
     for row, member in zip(pixels, members, strict=True):
-        row[0] = _decode(f"{source}/{member.place}", read(member.place))
-    return _assemble(source, pixels, [member.split for member in members], [member.label for member in members])
+        row[0] = _decode(files.where(member.place), files.read(member.place))
+    read = {}
+    names = {}
+    for number, (usage, split) in enumerate(SPLIT_OF_USAGE.items()):
+        mine = [place for place, member in enumerate(members) if member.split == number]
+        if not mine:
+            raise _lacks(str(files.path), usage)
+        read[split] = Split(pixels[mine], np.array([members[place].label for place in mine], np.int64))
+        names[split] = [members[place].place for place in mine]
+    return Parts(str(files.path), NAME, CLASSES, read, names)
 
 
-def _member(source: Path, place: str) -> Member:
+def _member(files: Files, place: str) -> Member:
     path = PurePosixPath(place)
     usage = path.name.partition("_")[0]
     if usage not in SPLIT_OF_USAGE:
-        raise DataError(f"{source}/{place}: the file name must begin with {', '.join(f'{usage}_' for usage in SPLIT_OF_USAGE)}")
+        begins = ", ".join(f"{usage}_" for usage in SPLIT_OF_USAGE)
+        raise DataError(f"{files.where(place)}: the file name must begin with {begins}; source: images reads images of any names")
     folder = path.parent.name.lower()
     if folder not in CLASSES:
-        raise DataError(f"{source}/{place}: {path.parent.name!r} is no class{nearest(folder, CLASSES)}; classes are {', '.join(CLASSES)}")
+        near = nearest(folder, CLASSES)
+        raise DataError(f"{files.where(place)}: {path.parent.name!r} is no class{near}; classes are {', '.join(CLASSES)}")
     return Member(SPLITS.index(SPLIT_OF_USAGE[usage]), CLASSES.index(folder), path.name, place)
 
 
@@ -148,43 +102,63 @@ def _decode(where: str, content: bytes) -> NDArray[np.uint8]:
     return grey
 
 
-def _from_csv(where: str, stream: TextIO) -> Dataset:
-    splits: list[int] = []
-    labels: list[int] = []
-    rows: list[NDArray[np.uint8]] = []
+def _from_tables(form: Form) -> Parts:
+    read: dict[str, _Rows] = {}
+    notes = list(form.notes)
+    missing = {}
+    if "all" in form.tables:
+        table = form.tables["all"]
+        for number, (line, label, image, usage) in enumerate(_rows(table)):
+            if usage not in SPLIT_OF_USAGE:
+                raise DataError(f"{table.where}, line {line}: Usage must be {', '.join(SPLIT_OF_USAGE)}, not {usage!r}")
+            _add(read.setdefault(SPLIT_OF_USAGE[usage], _Rows()), table, line, label, image, number)
+        if not read:
+            raise _is_empty(table)
+        for usage, split in SPLIT_OF_USAGE.items():
+            if split not in read:
+                raise _lacks(table.where, usage)
+    else:
+        number = 0
+        for split in (name for name in SPLITS if name in form.tables):
+            table = form.tables[split]
+            for line, label, image, _ in _rows(table):
+                _add(read.setdefault(split, _Rows()), table, line, label, image, number)
+                number += 1
+            if split not in read:
+                raise _is_empty(table)
+        test = form.tables.get("test")
+        if test is not None and test.column(LABEL_COLUMNS) is None:
+            missing["test"] = f"{PurePosixPath(test.place).name} has no labels (its columns are {', '.join(test.header)})"
+            notes.append(f"{missing['test']}: there are predictions for the test split, and no figures")
+    splits = {
+        split: Split(np.stack(rows.images).reshape(-1, 1, SIZE, SIZE), np.array(rows.labels, np.int64)) for split, rows in read.items()
+    }
+    names = {split: rows.names for split, rows in read.items()}
+    numbers = {split: np.array(rows.rows, np.int64) for split, rows in read.items()}
+    return Parts(str(form.files.path), NAME, CLASSES, splits, names, numbers, notes, missing)
+
+
+def _add(rows: _Rows, table: Table, line: int, label: int, image: NDArray[np.uint8], number: int) -> None:
+    rows.images.append(image)
+    rows.labels.append(label)
+    rows.names.append(f"{PurePosixPath(table.place).name} line {line}")
+    rows.rows.append(number)
+
+
+def _rows(table: Table) -> Iterator[tuple[int, int, NDArray[np.uint8], str]]:
+    """Line number, label, pixels and usage of each row of a table; the label is UNKNOWN where there is no column of labels."""
+    pixel, label, usage = table.column(PIXEL_COLUMNS), table.column(LABEL_COLUMNS), table.column(("usage",))
+    assert pixel is not None  # or it would not be this form
+    known = {str(number) for number in range(len(CLASSES))}
+    called = "" if label is None else table.header[label]
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)  # how NumPy reports text that it cannot read as numbers
-        for line, emotion, pixels, usage in _csv_rows(where, stream):
-            if usage not in SPLIT_OF_USAGE:
-                raise DataError(f"{where}, line {line}: Usage must be {', '.join(SPLIT_OF_USAGE)}, not {usage!r}")
-            if emotion not in {str(label) for label in range(len(CLASSES))}:
-                raise DataError(f"{where}, line {line}: emotion must be a whole number in 0..{len(CLASSES) - 1}, not {emotion!r}")
-            splits.append(SPLITS.index(SPLIT_OF_USAGE[usage]))
-            labels.append(int(emotion))
-            rows.append(_pixels(f"{where}, line {line}", pixels))
-    if not rows:
-        raise DataError(f"{where}: has no row below its header")
-    return _assemble(where, np.stack(rows).reshape(-1, 1, SIZE, SIZE), splits, labels)
-
-
-def _csv_rows(where: str, stream: TextIO) -> Iterator[tuple[int, str, str, str]]:
-    """Line number, emotion, pixels and usage of each row."""
-    reader = csv.reader(stream)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        if missing := [name for name in COLUMNS if name not in header]:
-            found = ", ".join(header[:8])[:200] or "nothing"
-            raise DataError(f"{where}, line 1: no column {', '.join(missing)} (found: {found}); the columns must be {', '.join(COLUMNS)}")
-        places = [header.index(name) for name in COLUMNS]
-        for row in reader:
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise DataError(f"{where}, line {reader.line_num}: {len(row)} fields, but the header has {len(header)}")
-            emotion, pixels, usage = (row[place].strip() for place in places)
-            yield reader.line_num, emotion, pixels, usage
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{where}, line {reader.line_num}: cannot be read as CSV text ({error})") from error
+        for line, row in table.rows():
+            if label is not None and row[label] not in known:
+                where = f"{table.where}, line {line}"
+                raise DataError(f"{where}: {called} must be a whole number in 0..{len(CLASSES) - 1}, not {row[label]!r}")
+            number = UNKNOWN if label is None else int(row[label])
+            yield line, number, _pixels(f"{table.where}, line {line}", row[pixel]), "" if usage is None else row[usage]
 
 
 def _pixels(where: str, text: str) -> NDArray[np.uint8]:
@@ -193,31 +167,15 @@ def _pixels(where: str, text: str) -> NDArray[np.uint8]:
     except (DeprecationWarning, ValueError):
         raise DataError(f"{where}: pixels must be whole numbers separated by spaces, not {text[:40]!r}...") from None
     if len(values) != PIXELS:
-        raise DataError(f"{where}: {len(values)} pixels, but an image has {PIXELS} ({SIZE}x{SIZE})")
+        raise DataError(f"{where}: {len(values)} pixels, but an image has {PIXELS} ({SIZE}x{SIZE}); is the file whole?")
     if values.min() < 0 or values.max() > 255:
         raise DataError(f"{where}: pixels must lie in 0..255, not {values[(values < 0) | (values > 255)][0]}")
     return values.astype(np.uint8)
 
 
-def _assemble(where: object, pixels: NDArray[np.uint8], splits: list[int], labels: list[int]) -> Dataset:
-    split_of, label_of = np.array(splits), np.array(labels, np.int64)
-    parts = {}
-    for number, (usage, name) in enumerate(SPLIT_OF_USAGE.items()):
-        mine = np.flatnonzero(split_of == number)
-        if not len(mine):
-            raise DataError(f"{where}: holds no {usage} image; FER2013 has {', '.join(SPLIT_OF_USAGE)} in one file or folder")
-        parts[name] = Split(pixels[mine], label_of[mine])
-    return Dataset.build(NAME, CLASSES, parts, synthetic=False)
+def _is_empty(table: Table) -> DataError:
+    return DataError(f"{table.where}: has no row below its header")
 
 
-def _is_litter(place: str) -> bool:
-    """What archivers and file browsers leave behind."""
-    return any(part == "__MACOSX" or part.startswith(".") for part in PurePosixPath(place).parts)
-
-
-def _found(places: Iterable[str]) -> str:
-    kinds = Counter(PurePosixPath(place).suffix.lower() or "no suffix" for place in places)
-    if not kinds:
-        return "it is empty"
-    total = sum(kinds.values())
-    return f"{total:,} file{'s' if total > 1 else ''}: " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(4))
+def _lacks(where: str, usage: str) -> DataError:
+    return DataError(f"{where}: holds no {usage} image; is it whole? FER2013 has {', '.join(USAGES)} in one file or folder")

@@ -7,14 +7,13 @@ system lock on a file of its folder: it ends with the process, so a killed drive
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -26,7 +25,8 @@ from numpy.typing import NDArray
 
 from ferray import atomic
 from ferray.errors import LedgerError
-from ferray.ledger import FORMAT, Ledger, file_digest
+from ferray.ledger.lock import acquire
+from ferray.ledger.reading import FORMAT, Ledger, file_digest
 
 DIGEST_BYTES = 32
 """SHA-256 of a checkpoint stands before it in its file: a changed bit would load, and go on with other numbers."""
@@ -73,7 +73,7 @@ class LedgerWriter:
         """Asks for the right to write a trial. A second call for a trial that this writer has open starts a new attempt."""
         with _storage_errors(self._ledger.trial_folder(key)):
             if key not in self._locks:
-                lock = self._acquire(key)
+                lock = acquire(self._ledger, key)
                 if lock is None:
                     return Begun("busy")
                 self._locks[key] = lock
@@ -187,10 +187,19 @@ class LedgerWriter:
                 _write_arrays(folder / "evaluation.npz", evaluation)
                 _write_json(folder / "data.json", description)
 
+    def save_code(self, digest: str, description: Mapping[str, Any], files: Iterable[tuple[str, bytes]]) -> None:
+        """Keeps, once per digest, a user's own code that trials stand on: what names it, and its sources by their path."""
+        folder = self._ledger.code_folder(digest)
+        if not (folder / "code.json").exists():
+            with _storage_errors(folder):
+                for path, content in files:
+                    atomic.write(folder / "source" / path, content)
+                _write_json(folder / "code.json", {**description, "digest": digest})
+
     def set_aside(self, key: str) -> Path | None:
         """Moves a damaged record out of the way; None where another driver is at work on it or it is not damaged any more."""
         with _storage_errors(self._ledger.trial_folder(key)):
-            lock = self._acquire(key)
+            lock = acquire(self._ledger, key)
             if lock is None:
                 return None
             with lock:
@@ -202,24 +211,6 @@ class LedgerWriter:
         os.replace(self._ledger.trial_folder(key), place)
         self._close(key)
         return place
-
-    def _acquire(self, key: str) -> IO[bytes] | None:
-        """The locked file of a trial, or None where another process or writer has it."""
-        self._ledger.trial_folder(key).mkdir(parents=True, exist_ok=True)
-        file = self._ledger.lock_file(key).open("ab")
-        for _ in range(5):  # someone who reads the ledger holds the lock for an instant, to see whether it is free
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                time.sleep(0.01)
-        else:
-            file.close()
-            return None
-        if not _is_same(file, self._ledger.lock_file(key)):
-            file.close()  # the folder was set aside between opening and locking
-            return self._acquire(key)
-        return file
 
     def _next_attempt(self, key: str) -> _Attempt:
         """Counts attempts on disk, so that they are known over all drivers, with the beginning of the first."""
@@ -268,10 +259,3 @@ def _write_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}
-
-
-def _is_same(file: IO[bytes], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False

@@ -9,12 +9,15 @@
     trials/<key>/checkpoint.pt        where an unfinished trial goes on
     trials/<key>/lock                 held by the driver whose trial is writing
     data/<fingerprint>/               classes, counts, labels and images that the report shows
+    code/<digest>/                    a user's own code that trials stand on: code.json names it, source/ holds its files
     studies/<name>/study.json         the study as it was last run, with its plan
     reports/<name>/                   what the report writes
     damaged/                          records that were set aside
+    earlier/                          whole records that were put aside so that their trials run again
+    removed/                          what a removal that was interrupted had still to delete
     tune/                             Ray Tune's own folders, with TensorBoard's files
 
-Reading never raises over one bad record: it is reported as damaged and the others are read. Writing is in ferray.writer.
+Reading never raises over one bad record: it is reported as damaged and the others are read. Writing is in ferray.ledger.writer.
 """
 
 from __future__ import annotations
@@ -55,6 +58,10 @@ class Ledger:
         if version != FORMAT:
             raise LedgerError(f"{self.path} is a ledger of format {version}; this version of ferray reads format {FORMAT}")
 
+    def exists(self) -> bool:
+        """Whether anything has been run into this storage."""
+        return (self.path / "trials").is_dir() or (self.path / "studies").is_dir()
+
     # Where things are
 
     @property
@@ -88,6 +95,9 @@ class Ledger:
     def data_folder(self, fingerprint: str) -> Path:
         return self.path / "data" / fingerprint
 
+    def code_folder(self, digest: str) -> Path:
+        return self.path / "code" / digest
+
     def study_file(self, name: str) -> Path:
         return self.path / "studies" / name / "study.json"
 
@@ -97,6 +107,14 @@ class Ledger:
     @property
     def damaged_folder(self) -> Path:
         return self.path / "damaged"
+
+    @property
+    def earlier_folder(self) -> Path:
+        return self.path / "earlier"
+
+    @property
+    def removed_folder(self) -> Path:
+        return self.path / "removed"
 
     @property
     def tune_folder(self) -> Path:
@@ -140,6 +158,17 @@ class Ledger:
         if not all(isinstance(row, dict) and row.get("epoch") == number for number, row in enumerate(rows, start=1)):
             raise LedgerError(f"{self.epochs_file(key)} does not hold one row per epoch")
         return rows
+
+    def epoch(self, key: str, number: int) -> dict[str, Any]:
+        """The row of one epoch, counted from 1, without a look at the others. Raises LedgerError where it is not there."""
+        try:
+            row = json.loads(self.epochs_file(key).read_bytes().split(b"\n")[number - 1])
+            if row["epoch"] != number:
+                raise ValueError(f"row {number} is not that of epoch {number}")
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise LedgerError(f"{self.epochs_file(key)} cannot be read: {error}") from None
+        found: dict[str, Any] = row
+        return found
 
     def predictions(self, key: str) -> dict[str, NDArray[np.float32]] | None:
         """Class probabilities [images, classes] by split and epoch (``test_selected``), or None where none were left."""
@@ -191,6 +220,21 @@ class Ledger:
     def evaluation(self, fingerprint: str) -> dict[str, NDArray[Any]]:
         """Labels [n] and images [n, channels, height, width] of the validation and test splits."""
         return self._arrays(self.data_folder(fingerprint) / "evaluation.npz")
+
+    def code(self, digest: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """What names a user's own code (reference, module, name, digest), and its sources by their path, none where it is installed.
+
+        Raises LedgerError where the ledger does not have it.
+        """
+        folder = self.code_folder(digest)
+        source = folder / "source"
+        try:
+            described = self._read(folder / "code.json")
+            return described, {
+                file.relative_to(source).as_posix(): file.read_bytes() for file in sorted(source.rglob("*")) if file.is_file()
+            }
+        except OSError as error:
+            raise LedgerError(f"{folder} does not hold the code that trials stand on: {error.strerror}") from None
 
     def _read(self, file: Path) -> dict[str, Any]:
         try:
