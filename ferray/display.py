@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ferray.estimate import duration
+from ferray.ledger import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from ferray.progress import Progress
@@ -61,12 +63,13 @@ class Lines:
         rest = "" if left is None or number == planned else f", about {duration(left)} left"
         self.say(f"[{number}/{planned}] {trial.label}: {status} ({duration(progress.elapsed)} so far{rest})")
         if told:
-            self.say(failure(trial, told))
+            self.say(failure(progress, trial, told))
 
 
-def failure(trial: Trial, told: str) -> str:
+def failure(progress: Progress, trial: Trial, told: str) -> str:
     """A failed trial in a line, with where its traceback is."""
-    return f"{trial.label} failed: {told} (traceback: python -m ferray.ledger show {trial.key})"
+    where = "" if progress.storage == DEFAULT_STORAGE else f" --storage {shlex.quote(progress.storage)}"
+    return f"{trial.label} failed: {told} (traceback: python -m ferray.ledger show {trial.key}{where})"
 
 
 def fitting(say: Callable[[str], None] | None = None) -> Display:

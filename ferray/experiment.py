@@ -23,11 +23,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ferray import environment
 from ferray.errors import LedgerError, ResourceError
-from ferray.interruption import undisturbed
+from ferray.interruption import terminated_as_interrupted, undisturbed
 from ferray.ledger import Ledger
 from ferray.ledger.writer import LedgerWriter
 from ferray.machine import Machine
-from ferray.ray_log import diverted
+from ferray.ray_log import diverted, settle
 from ferray.trainable import STORAGE_FAILED, tune_trial
 
 if TYPE_CHECKING:
@@ -59,13 +59,15 @@ def experiments(
         with redirect_stdout(stream), redirect_stderr(stream):
             is_ours = connect(address)
         try:
-            if is_ours and not (address or os.environ.get("RAY_ADDRESS")):  # a cluster may still grow
-                there().check(study)
-            actor = _writer_actor(ledger.path, retry_failed)
-            yield lambda trials: _run(study, trials, data, actor, ledger, progress)
+            with terminated_as_interrupted():  # again, since ray.init has put a handler of its own in the place of ours
+                if is_ours and not (address or os.environ.get("RAY_ADDRESS")):  # a cluster may still grow
+                    there().check(study)
+                actor = _writer_actor(ledger.path, retry_failed)
+                yield lambda trials: _run(study, trials, data, actor, ledger, progress)
         finally:
             if is_ours:
                 with undisturbed():
+                    settle(stream)
                     ray.shutdown()
 
 

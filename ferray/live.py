@@ -42,10 +42,10 @@ def picture(progress: Progress, width: int, height: int) -> RenderableType:
 def _picture(progress: Progress, width: int, height: int) -> RenderableType:
     best = progress.best()
     running = list(progress.running.values())
-    room = height - 6  # the head's lines, one for each heading, and the one below
+    room = height - 6 - (width < NARROW)  # the head's lines, one for each heading, and the one below
     for_best = min(len(best), MOST_VARIANTS, max(1, room // 2))
     for_running = max(1, room - for_best - bool(best))
-    parts: list[RenderableType] = [_head(progress), _bar(progress, width), _pace(progress)]
+    parts: list[RenderableType] = [_head(progress, width), _bar(progress, width), _pace(progress)]
     if running:
         parts.append(_running(running, width, for_running))
     if best:
@@ -53,12 +53,15 @@ def _picture(progress: Progress, width: int, height: int) -> RenderableType:
     return Group(*parts)
 
 
-def _head(progress: Progress) -> Text:
+def _head(progress: Progress, width: int) -> Text:
+    """The counts; where there is little room, without those that are zero, and on two lines if need be."""
+    is_narrow = width < NARROW
     counts = progress.counts
-    text = Text(no_wrap=True, overflow="ellipsis")
+    text = Text(no_wrap=not is_narrow, overflow="ellipsis")
     text.append(progress.study, style="bold")
     for name, style in (("done", "green"), ("running", "cyan"), ("waiting", ""), ("failed", "bold red" if counts["failed"] else "dim")):
-        text.append("  ").append(f"{counts[name]:,} {name}", style=style)
+        if counts[name] or not is_narrow:
+            text.append("  ").append(f"{counts[name]:,} {name}", style=style)
     return text
 
 
@@ -158,7 +161,7 @@ class Terminal:
     def end(self, progress: Progress, trial: Trial, status: str, told: str | None) -> None:
         """Failures are said, so that they stay; the picture shows the rest."""
         if told:
-            self._console.print(Text(failure(trial, told), style="red"), soft_wrap=True)
+            self._console.print(Text(failure(progress, trial, told), style="red"), soft_wrap=True)
         elif status == "diverged":
             self._console.print(Text(f"{trial.label} diverged: its loss or a weight was not finite any more", style="yellow"))
 
@@ -191,7 +194,7 @@ class Notebook:
     def end(self, progress: Progress, trial: Trial, status: str, told: str | None) -> None:
         """Failures are said, so that they stay; the picture shows the rest."""
         if told:
-            print(failure(trial, told), flush=True)
+            print(failure(progress, trial, told), flush=True)
         elif status == "diverged":
             print(f"{trial.label} diverged: its loss or a weight was not finite any more", flush=True)
 

@@ -12,6 +12,7 @@ from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 from ferray.estimate import cost, makespan
+from ferray.ledger import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from ferray.display import Display
@@ -49,7 +50,8 @@ class Progress:
     """What is known of a run, kept up by whoever runs the trials, and shown by a display, which hears of every change.
 
     ``trials`` are all of the study. ``statuses`` says how each one stood before, and ``epochs`` how many it had, and ``accuracies``
-    the highest validation accuracy of those that ended. ``expected`` holds seconds per epoch by key, as far as known before.
+    the highest validation accuracy of those that ended. ``expected`` holds seconds per epoch by key, as far as known before, and
+    ``storage`` is the ledger's folder as the user wrote it.
     """
 
     study: str
@@ -60,6 +62,7 @@ class Progress:
     display: Display
     shape: Sequence[int]
     expected: Mapping[str, float] = field(default_factory=dict)
+    storage: str = DEFAULT_STORAGE
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:

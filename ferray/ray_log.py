@@ -6,12 +6,17 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 from ferray.errors import LedgerError
+
+LOOK_SECONDS = 0.5
+MOST_LOOKS = 10
+"""At a file that might still grow."""
 
 
 @contextmanager
@@ -35,6 +40,16 @@ def diverted(file: Path, *, whole_terminal: bool) -> Iterator[TextIO]:
         if whole_terminal:
             stack.enter_context(_descriptor(2, stream))
         yield stream
+
+
+def settle(stream: TextIO) -> None:
+    """Waits until nothing more comes from processes that have just ended, whose last lines take a moment through Ray."""
+    looks = [os.fstat(stream.fileno()).st_size]
+    for _ in range(MOST_LOOKS):
+        time.sleep(LOOK_SECONDS)
+        looks.append(os.fstat(stream.fileno()).st_size)
+        if len(looks) > 2 and len(set(looks[-3:])) == 1:
+            return
 
 
 class _OtherThreads:

@@ -80,7 +80,8 @@ def run(
     their last checkpoint, and the outcome says ``interrupted``. Raises FerrayError for what the user can mend.
     """
     display = display or (Lines(say) if say else fitting())
-    storage = Ledger(storage or DEFAULT_STORAGE).path.absolute()
+    given = os.fspath(storage or DEFAULT_STORAGE)
+    storage = Ledger(given).path.absolute()
     if local:
         Machine.here(gpus=study.gpus > 0).check(study)
     data = study.load_data()
@@ -101,7 +102,7 @@ def run(
     check(todo, data, display.say)
     interrupted = False
     if todo:
-        progress = _progress(study, trials, todo, data, ledger, pace, display)
+        progress = _progress(study, trials, todo, data, ledger, pace, display, given)
         try:
             with terminated_as_interrupted(), display.watch(progress):
                 here = (
@@ -140,7 +141,7 @@ def _slots(study: Study, address: str | None) -> int | None:
 
 
 def _progress(
-    study: Study, trials: dict[str, Trial], todo: list[Trial], data: Dataset, ledger: Ledger, pace: Pace, display: Display
+    study: Study, trials: dict[str, Trial], todo: list[Trial], data: Dataset, ledger: Ledger, pace: Pace, display: Display, storage: str
 ) -> Progress:
     statuses = {key: str(ledger.status(key)) for key in trials}
     rows = {key: ledger.epochs(key) for key in trials}
@@ -150,7 +151,7 @@ def _progress(
         if status == "finished" and reached:
             accuracies[key] = max(reached)
     epochs = {key: len(found) for key, found in rows.items()}
-    progress = Progress(study.name, trials, statuses, epochs, accuracies, display, data.image_shape, pace.seconds)
+    progress = Progress(study.name, trials, statuses, epochs, accuracies, display, data.image_shape, pace.seconds, storage)
     for trial in todo:
         progress.again(trial.key)
     return progress

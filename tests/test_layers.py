@@ -80,9 +80,9 @@ ALLOWED = {
     "ray_log": {"errors"},
     "machine": {"errors", "torch"},
     "estimate": {"config", "errors", "ledger", "training"},  # training inside a function
-    "display": {"estimate", "live"},
+    "display": {"estimate", "ledger", "live"},
     "live": {"display", "estimate"},
-    "progress": {"estimate"},
+    "progress": {"estimate", "ledger"},
     "plan": {"environment", "errors", "estimate", "experiment", "ledger", "machine", "ray"},  # experiment and ray inside a function
     "experiment": {"environment", "errors", "interruption", "ledger", "machine", "ray_log", "trainable", "ray"},
     "runner": {

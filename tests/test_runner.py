@@ -58,7 +58,7 @@ def start(storage: Path, *, epochs: int = 2, how: str = "local") -> subprocess.P
     )  # fmt: skip
 
 
-def wait_for(condition: Any, seconds: float = 60) -> None:
+def wait_for(condition: Any, seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
