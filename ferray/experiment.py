@@ -156,6 +156,7 @@ def _run(study: Study, todo: list[Trial], data: Dataset, actor: Any, ledger: Led
             storage_path=str(ledger.tune_folder),
             failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
             callbacks=[relay],
+            progress_reporter=tune.CLIReporter(),  # silent at this verbosity; the one that Tune has for notebooks clears the cell
             verbose=0,
         ),
     )

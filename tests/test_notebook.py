@@ -24,7 +24,10 @@ def execute(notebook: Any, folder: Path, **variables: str) -> Any:
     manager = KernelManager()
     manager.kernel_spec.argv[0] = sys.executable  # type: ignore[union-attr]  # whatever python the spec of this machine names
     client = NotebookClient(notebook, km=manager, timeout=300, resources={"metadata": {"path": str(folder)}})
-    return client.execute(env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **variables})
+    try:
+        return client.execute(env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **variables})
+    finally:
+        manager.shutdown_kernel(now=True)
 
 
 def text(cell: Any) -> str:
