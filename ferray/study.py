@@ -21,7 +21,7 @@ from ferray.trial import Trial
 
 if TYPE_CHECKING:
     from ferray.data import Dataset
-    from ferray.runner import Outcome
+    from ferray.running.runner import Outcome
 
 MOST_SEEDS = 100_000
 Seeds = (
@@ -250,8 +250,8 @@ class Study(Frozen):
         return load(self.data, folders=self.folders)
 
     def run(self, storage: str | os.PathLike[str] | None = None, **options: Any) -> Outcome:
-        """Runs what the ledger does not have yet; see ferray.runner.run for the options."""
-        from ferray.runner import run
+        """Runs what the ledger does not have yet; see ferray.running.runner.run for the options."""
+        from ferray.running.runner import run
 
         return run(self, storage, **options)
 

@@ -117,8 +117,8 @@ def pipeline(
     from safetensors.torch import load
     from torch import nn
 
-    from ferray.models import build
-    from ferray.normalization import InputNormalization
+    from ferray.training.models import build
+    from ferray.training.normalization import InputNormalization
 
     config = Config.parse({**description["config"], "device": "cpu", "pretrained": None}, where=DESCRIPTION)
     shape = description["preprocessing"]

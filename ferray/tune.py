@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ferray import command
-from ferray.display import Display, fitting
 from ferray.errors import ConfigError, nearest
 from ferray.ledger import DEFAULT_STORAGE
+from ferray.running.display import Display, fitting
 
 if TYPE_CHECKING:
     from ferray.study import Study
@@ -47,7 +47,7 @@ def main(
     if plan:
         _show_plan(planned, storage, address=address, local=local, retry_failed=retry_failed)
         return
-    from ferray.runner import run
+    from ferray.running.runner import run
 
     text = study_file.read(file)[0]
     outcome = run(planned, storage, address=address, local=local, retry_failed=retry_failed, text=text, display=display)
@@ -65,7 +65,7 @@ def main(
 def _show_plan(study: Study, storage: Path, *, address: str | None, local: bool, retry_failed: bool) -> None:
     from rich.console import Console
 
-    from ferray.plan import drawn, make_plan
+    from ferray.running.plan import drawn, make_plan
 
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     console.print(drawn(make_plan(study, storage, address=address, local=local, retry_failed=retry_failed, say=_say)))

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ferray.augmentation import DRAWS, Draws, augment, draw
 from ferray.config import Augmentation
+from ferray.training.augmentation import DRAWS, Draws, augment, draw
 
 EVERYTHING = Augmentation(rotation=31.4, horizontal_flip=0.5, shift=0.1, zoom=0.2, brightness=0.2, contrast=0.3, erasing=0.5)
 

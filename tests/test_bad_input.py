@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ferray import command, runner, tune
+from ferray import command, tune
+from ferray.running import runner
 
 BASE = "data: {source: synthetic, images: 140}\n"
 

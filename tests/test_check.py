@@ -12,13 +12,13 @@ from own_code import NETWORK, write
 from safetensors.torch import save_file
 from studies import tiny
 
-from ferray import check as check_module
 from ferray import command, tune
-from ferray.check import check
 from ferray.data import load
 from ferray.data_source import DataSource
 from ferray.errors import ConfigError
 from ferray.ledger import Ledger
+from ferray.running import check as check_module
+from ferray.running.check import check
 from ferray.study import Study
 
 DATA = load(DataSource(source="synthetic", images=140))

@@ -98,7 +98,7 @@ def test_ferray_itself_is_no_code_of_the_users(tmp_path: Path) -> None:
     from ferray.config import Config
 
     assert _load(tmp_path) is Config
-    assert find("ferray.models:CNN", [tmp_path]).files == ()
+    assert find("ferray.training.models:CNN", [tmp_path]).files == ()
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 from studies import tiny
 
 from ferray import training
-from ferray.estimate import duration, from_ledger, from_probe, makespan
 from ferray.ledger import Ledger
-from ferray.runner import run
+from ferray.running.estimate import duration, from_ledger, from_probe, makespan
+from ferray.running.runner import run
 
 
 @pytest.fixture(scope="module")

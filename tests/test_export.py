@@ -19,7 +19,7 @@ from ferray.errors import DataError, LedgerError, ModelError
 from ferray.ledger import Ledger, catalog
 from ferray.ledger.catalog import Filters
 from ferray.ledger.rerun import rerun
-from ferray.runner import run
+from ferray.running.runner import run
 from ferray.study import Study
 from ferray.trained_model import Model
 

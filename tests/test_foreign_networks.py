@@ -15,9 +15,9 @@ from toy_data import toy_data
 from ferray.attachments import Finder
 from ferray.config import Config
 from ferray.errors import ConfigError
-from ferray.models import build, kernels
-from ferray.state import dump_state, load_state
 from ferray.training import fit
+from ferray.training.models import build, kernels
+from ferray.training.state import dump_state, load_state
 
 OWN = {"model": "./net.py:Net"}
 ODD = """

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ferray.generators import seeded
+from ferray.training.generators import seeded
 
 PROCESSOR = torch.device("cpu")
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from ferray.interruption import terminated_as_interrupted, undisturbed
+from ferray.running.interruption import terminated_as_interrupted, undisturbed
 
 
 def test_sigterm_is_an_interruption_while_it_is_asked_for() -> None:

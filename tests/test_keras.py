@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from ferray.config import Config
-from ferray.models import build
-from ferray.optimization import Optimization
+from ferray.training.models import build
+from ferray.training.optimization import Optimization
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 keras = pytest.importorskip("keras", reason="Keras is not installed: it is in the test extra")

@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ferray"
 MODULES = {".".join(file.relative_to(PACKAGE).with_suffix("").parts): file for file in sorted(PACKAGE.rglob("*.py"))}
 
-# What a module may import of ferray and of the two heavy libraries, lazily or not; names end where a package may be meant whole.
+# What a module may import of ferray and of the heavy libraries, lazily or not; the name of a package stands for all of it.
 ALLOWED = {
     "errors": set(),
     "config": {"errors"},
@@ -26,7 +26,19 @@ ALLOWED = {
     "study_file": {"errors"},
     "trial": {"attachments", "config"},
     # data and runner inside functions
-    "study": {"attachments", "conditions", "config", "data", "data_source", "designs", "errors", "runner", "search", "study_file", "trial"},
+    "study": {
+        "attachments",
+        "conditions",
+        "config",
+        "data",
+        "data_source",
+        "designs",
+        "errors",
+        "running.runner",
+        "search",
+        "study_file",
+        "trial",
+    },
     "schema": {"command", "config", "data_source", "designs", "reference", "search", "study"},
     "reference": {"config", "designs", "schema", "search"},
     "seeds": set(),
@@ -36,72 +48,109 @@ ALLOWED = {
     "ledger": {"atomic", "errors", "ledger"},
     "ledger.catalog": {"config", "errors", "ledger", "study_file"},
     "ledger.details": {"config", "errors", "ledger"},
-    "ledger.rerun": {"config", "errors", "ledger", "runner", "study"},  # runner and study inside functions
+    "ledger.rerun": {"config", "errors", "ledger", "running.runner", "study"},  # runner and study inside functions
     "ledger.__main__": {"command", "errors", "ledger"},
     "environment": set(),
-    "metrics": set(),
-    "normalization": {"torch"},
-    "generators": {"torch"},
-    "factories": {"code", "errors"},
-    "torchvision_networks": {"code", "errors", "torch", "torchvision"},
+    "training.metrics": set(),
+    "training.normalization": {"torch"},
+    "training.generators": {"torch"},
+    "training.factories": {"code", "errors"},
+    "training.torchvision_networks": {"code", "errors", "torch", "torchvision"},
     # torchvision_networks inside a function
-    "foreign_networks": {"attachments", "code", "config", "errors", "factories", "generators", "seeds", "torch", "torchvision_networks"},
-    "pretrained": {"attachments", "errors", "torch"},
-    "losses": {"attachments", "code", "config", "errors", "factories", "torch"},
-    "transforms": {"attachments", "code", "config", "errors", "factories", "generators", "seeds", "torch"},
-    "process": {"config", "torch"},
-    "state": {"torch"},
-    "models": {"attachments", "config", "foreign_networks", "seeds", "torch"},
-    "augmentation": {"config", "seeds", "torch"},
-    "optimization": {"config", "models", "torch"},
-    "training": {
+    "training.foreign_networks": {
         "attachments",
-        "augmentation",
+        "code",
+        "config",
+        "errors",
+        "training.factories",
+        "training.generators",
+        "seeds",
+        "torch",
+        "training.torchvision_networks",
+    },
+    "training.pretrained": {"attachments", "errors", "torch"},
+    "training.losses": {"attachments", "code", "config", "errors", "training.factories", "torch"},
+    "training.transforms": {"attachments", "code", "config", "errors", "training.factories", "training.generators", "seeds", "torch"},
+    "training.process": {"config", "torch"},
+    "training.state": {"torch"},
+    "training.models": {"attachments", "config", "training.foreign_networks", "seeds", "torch"},
+    "training.augmentation": {"config", "seeds", "torch"},
+    "training.optimization": {"config", "training.models", "torch"},
+    "training": {"training.epochs"},
+    "training.epochs": {
+        "attachments",
+        "training.augmentation",
         "config",
         "data",
         "errors",
-        "foreign_networks",
-        "generators",
-        "losses",
-        "metrics",
-        "models",
-        "normalization",
-        "optimization",
-        "pretrained",
-        "process",
+        "training.foreign_networks",
+        "training.generators",
+        "training.losses",
+        "training.metrics",
+        "training.models",
+        "training.normalization",
+        "training.optimization",
+        "training.pretrained",
+        "training.process",
         "seeds",
-        "state",
-        "transforms",
+        "training.state",
+        "training.transforms",
         "torch",
     },
-    "trainable": {"config", "data", "environment", "errors", "ledger", "state", "training", "trial", "ray", "torch"},
-    "check": {"code", "config", "data", "errors", "training", "trial", "torch"},  # training and torch inside functions
-    "interruption": set(),
-    "ray_log": {"errors"},
-    "machine": {"errors", "torch"},
-    "estimate": {"config", "errors", "ledger", "training"},  # training inside a function
-    "display": {"estimate", "ledger", "live"},
-    "live": {"display", "estimate"},
-    "progress": {"estimate", "ledger"},
-    "plan": {"environment", "errors", "estimate", "experiment", "ledger", "machine", "ray"},  # experiment and ray inside a function
-    "experiment": {"environment", "errors", "interruption", "ledger", "machine", "ray_log", "trainable", "ray"},
-    "runner": {
-        "check",
-        "data",
-        "display",
+    "running.trainable": {"config", "data", "environment", "errors", "ledger", "training.state", "training", "trial", "ray", "torch"},
+    "running.check": {"code", "config", "data", "errors", "training", "trial", "torch"},  # training and torch inside functions
+    "running": set(),
+    "running.interruption": set(),
+    "running.ray_log": {"errors"},
+    "running.machine": {"errors", "torch"},
+    "running.estimate": {"config", "errors", "ledger", "training"},  # training inside a function
+    "running.display": {"running.estimate", "ledger", "running.live"},
+    "running.live": {"running.display", "running.estimate"},
+    "running.progress": {"running.estimate", "ledger"},
+    "running.plan": {
         "environment",
         "errors",
-        "estimate",
-        "experiment",  # inside a function
-        "interruption",
+        "running.estimate",
+        "running.experiment",
         "ledger",
-        "machine",
-        "progress",
-        "trainable",
+        "running.machine",
+        "ray",
+    },  # experiment and ray inside a function
+    "running.experiment": {
+        "environment",
+        "errors",
+        "running.interruption",
+        "ledger",
+        "running.machine",
+        "running.ray_log",
+        "running.trainable",
+        "ray",
     },
-    "tune": {"analysis", "command", "display", "errors", "ledger", "plan", "runner", "study", "study_file"},
+    "running.runner": {
+        "running.check",
+        "data",
+        "running.display",
+        "environment",
+        "errors",
+        "running.estimate",
+        "running.experiment",  # inside a function
+        "running.interruption",
+        "ledger",
+        "running.machine",
+        "running.progress",
+        "running.trainable",
+    },
+    "tune": {"analysis", "command", "running.display", "errors", "ledger", "running.plan", "running.runner", "study", "study_file"},
     "analysis": {"analysis", "atomic", "config", "errors", "ledger"},
-    "trained_model": {"attachments", "code", "config", "errors", "models", "normalization", "torch"},  # torch inside functions
+    "trained_model": {
+        "attachments",
+        "code",
+        "config",
+        "errors",
+        "training.models",
+        "training.normalization",
+        "torch",
+    },  # torch inside functions
     "onnx_file": {"errors", "trained_model", "torch"},
     "export": {"atomic", "command", "errors", "ledger", "onnx_file", "trained_model"},
     "predict": {"command", "data", "errors", "trained_model"},
@@ -110,7 +159,7 @@ ALLOWED = {
 
 
 def imported(file: Path) -> set[str]:
-    """The modules of ferray (by their first name), ray and torch that a file imports, apart from those for annotations only."""
+    """The modules of ferray (`config`, `ledger.writer`), ray and torch that a file imports, apart from those for annotations only."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
@@ -120,8 +169,12 @@ def imported(file: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {f"ferray.{alias.name}" for alias in node.names} if node.module == "ferray" else {node.module}
-    ours = {name.split(".")[1] for name in names if name.startswith("ferray.")}
+            below = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules = {
+                name for name in below if name.removeprefix("ferray.") in MODULES or f"{name.removeprefix('ferray.')}.__init__" in MODULES
+            }
+            names |= modules | ({node.module} if below - modules and node.module != "ferray" else set())
+    ours = {name.removeprefix("ferray.") for name in names if name.startswith("ferray.")}
     return ours | {name.split(".")[0] for name in names} & {"ray", "torch", "torchvision"}
 
 
@@ -129,10 +182,11 @@ def imported(file: Path) -> set[str]:
 def test_a_module_imports_only_what_its_layer_allows(module: str) -> None:
     if module == "__init__":
         return
-    layer = module.split(".")[0]
-    named = module if module in ALLOWED else layer  # a module of a package may have a line of its own
+    name = module.removesuffix(".__init__")
+    named = name if name in ALLOWED else name.split(".")[0]  # the modules of a package may have one line
     assert named in ALLOWED, f"say in ALLOWED what {module} may import"
-    assert imported(MODULES[module]) - {layer if module != layer else ""} <= ALLOWED[named]
+    layers = ALLOWED[named]
+    assert {one for one in imported(MODULES[module]) if one not in layers and one.split(".")[0] not in layers} == set()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from toy_data import toy_data
 from ferray.config import Config
 from ferray.data import Split
 from ferray.errors import ConfigError
-from ferray.losses import vote_shares
+from ferray.training.losses import vote_shares
 
 SMALL = {"model": "dnn", "width": 0.2}
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ferray.metrics import accuracy, confusion_matrix, macro_f1
+from ferray.training.metrics import accuracy, confusion_matrix, macro_f1
 
 
 def test_the_confusion_matrix_has_true_classes_as_rows() -> None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ferray.config import Config
-from ferray.models import BatchNorm, Dropout, build, kernels, parameter_count, pool_same, reseed_dropout
+from ferray.training.models import BatchNorm, Dropout, build, kernels, parameter_count, pool_same, reseed_dropout
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ferray.normalization import InputNormalization, pixel_statistics
+from ferray.training.normalization import InputNormalization, pixel_statistics
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ferray.config import Config
-from ferray.models import build, kernels
-from ferray.optimization import Optimization
+from ferray.training.models import build, kernels
+from ferray.training.optimization import Optimization
 
 
 def _model() -> nn.Module:

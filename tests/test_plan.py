@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console
 from studies import tiny
 
-from ferray import estimate
-from ferray.estimate import Pace
 from ferray.ledger import Ledger
-from ferray.machine import Machine
-from ferray.plan import Plan, drawn, make_plan, sentences
-from ferray.runner import run
+from ferray.running import estimate
+from ferray.running.estimate import Pace
+from ferray.running.machine import Machine
+from ferray.running.plan import Plan, drawn, make_plan, sentences
+from ferray.running.runner import run
 
 
 @pytest.fixture(scope="module")

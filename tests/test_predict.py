@@ -15,7 +15,7 @@ from studies import tiny
 
 from ferray import export_trial, load_model, predict
 from ferray.errors import DataError, ModelError
-from ferray.runner import run
+from ferray.running.runner import run
 from ferray.trained_model import Model
 
 

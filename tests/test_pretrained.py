@@ -16,8 +16,8 @@ from toy_data import toy_data
 from ferray.attachments import Finder, Weights
 from ferray.config import Config
 from ferray.errors import ConfigError
-from ferray.pretrained import begin_from
 from ferray.training import fit
+from ferray.training.pretrained import begin_from
 
 
 def _network(channels: int = 1, classes: int = 3) -> nn.Module:

@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 from studies import tiny
 
-from ferray.display import Lines, fitting
-from ferray.live import Terminal, picture
-from ferray.progress import Progress
+from ferray.running.display import Lines, fitting
+from ferray.running.live import Terminal, picture
+from ferray.running.progress import Progress
 from ferray.trial import Trial
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ferray.errors import LedgerError
-from ferray.ray_log import diverted
+from ferray.running.ray_log import diverted
 
 
 def elsewhere(text: str) -> None:

@@ -16,7 +16,7 @@ from ferray.ledger import Ledger, catalog
 from ferray.ledger.catalog import Filters
 from ferray.ledger.rerun import rerun, restore
 from ferray.ledger.writer import LedgerWriter
-from ferray.runner import run
+from ferray.running.runner import run
 from ferray.study import Study
 
 NETWORK = """
@@ -85,7 +85,7 @@ def test_a_study_is_rebuilt_as_it_was_with_search_design_and_files_beside_it(tmp
         "num_samples: 2\nseeds: [3, 5]\n"
     )
     study = Study.load(file)
-    from ferray.runner import _save
+    from ferray.running.runner import _save
 
     data = study.load_data()
     _save(LedgerWriter(tmp_path / "ledger"), study, study.plan(data), data, file.read_text())

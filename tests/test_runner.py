@@ -23,7 +23,7 @@ from ferray.data import Dataset, Split
 from ferray.errors import LedgerError, ResourceError
 from ferray.ledger import Ledger
 from ferray.ledger.writer import LedgerWriter
-from ferray.runner import _save, run
+from ferray.running.runner import _save, run
 from ferray.study import Study
 
 STUDY = tiny()
@@ -31,7 +31,7 @@ STUDY_OF_12 = tiny(base={**STUDY.base, "epochs": 12})
 DRIVER = """
 import sys
 from studies import tiny
-from ferray.runner import run
+from ferray.running.runner import run
 outcome = run(tiny(base={**tiny().base, "epochs": int(sys.argv[2])}), sys.argv[1], local=sys.argv[3] == "local")
 print("TRAINED", outcome.trained, outcome.statuses, flush=True)
 sys.exit(130 if outcome.interrupted else 0)

@@ -12,9 +12,9 @@ from torchvision import models
 
 from ferray.config import Config
 from ferray.errors import ConfigError
-from ferray.models import build
-from ferray.pretrained import _fitted
-from ferray.torchvision_networks import build as build_torchvision
+from ferray.training.models import build
+from ferray.training.pretrained import _fitted
+from ferray.training.torchvision_networks import build as build_torchvision
 
 QUICK = ["resnet18", "squeezenet1_1", "shufflenet_v2_x0_5"]
 SLOW = [

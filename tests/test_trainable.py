@@ -11,13 +11,14 @@ import torch
 from safetensors.torch import load_file
 from studies import numbers, tiny
 
-from ferray import trainable, training
+from ferray import training
 from ferray.data import load
 from ferray.data_source import DataSource
 from ferray.errors import LedgerError
 from ferray.ledger import Ledger, file_digest
 from ferray.ledger.writer import LedgerWriter
-from ferray.trainable import run_trial
+from ferray.running import trainable
+from ferray.running.trainable import run_trial
 
 DATA = load(DataSource(images=140))
 TRIAL = tiny(base={"width": 0.05, "epochs": 4, "batch_size": 32, "precision": "fp32", "augmentation": {"rotation": 20}}).plan(DATA)[0]

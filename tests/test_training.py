@@ -16,8 +16,8 @@ from ferray.config import Config
 from ferray.data import Dataset, Split
 from ferray.data.dataset import UNKNOWN
 from ferray.errors import ResourceError
-from ferray.state import dump_state, load_state
 from ferray.training import Epoch, fit
+from ferray.training.state import dump_state, load_state
 
 DATA = toy_data()
 AUGMENTATION = {

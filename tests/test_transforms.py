@@ -11,7 +11,7 @@ from own_code import outcomes, train, write
 from ferray.attachments import Finder
 from ferray.config import Config
 from ferray.errors import ConfigError
-from ferray.transforms import Transform
+from ferray.training.transforms import Transform
 
 SMALL = {"model": "dnn", "width": 0.2}
 BATCHED = """

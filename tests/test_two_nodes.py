@@ -17,7 +17,7 @@ from ray.cluster_utils import Cluster
 from studies import numbers, tiny
 
 from ferray.ledger import Ledger
-from ferray.runner import run
+from ferray.running.runner import run
 
 STUDY = tiny(seeds=4)
 ASIDE = ["unshare", *([] if os.geteuid() == 0 else ["--map-root-user"]), "--mount", "--uts"]

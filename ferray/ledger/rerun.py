@@ -16,7 +16,7 @@ from ferray.ledger.reading import Ledger
 
 if TYPE_CHECKING:
     from ferray.data import Dataset
-    from ferray.runner import Outcome
+    from ferray.running.runner import Outcome
     from ferray.study import Study
 
 
@@ -33,12 +33,12 @@ def rerun(
     """Runs exactly these trials again, and returns what became of them, study by study.
 
     A trial that several studies plan runs as part of ``study``, else of the one that was run last. ``data`` says where the images lie
-    now, if not where they were. Further options are those of ferray.runner.run. A failed or interrupted trial goes on from its
+    now, if not where they were. Further options are those of ferray.running.runner.run. A failed or interrupted trial goes on from its
     checkpoint, and the record of its failure stays beside the new one; others begin anew, and their old record is moved to
     ``earlier/``. With ``keep_weights`` all begin anew and keep their weights, also where the study says otherwise.
     Raises LedgerError, and does nothing, where a trial is running, belongs to no study, or is not what its study would run today.
     """
-    from ferray.runner import run
+    from ferray.running.runner import run
 
     ledger = Ledger(ledger.path.absolute())  # the current folder is changed below
     place = None if data is None else Path(data).absolute()

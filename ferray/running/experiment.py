@@ -23,16 +23,16 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ferray import environment
 from ferray.errors import LedgerError, ResourceError
-from ferray.interruption import terminated_as_interrupted, undisturbed
 from ferray.ledger import Ledger
 from ferray.ledger.writer import LedgerWriter
-from ferray.machine import Machine
-from ferray.ray_log import diverted, settle
-from ferray.trainable import STORAGE_FAILED, tune_trial
+from ferray.running.interruption import terminated_as_interrupted, undisturbed
+from ferray.running.machine import Machine
+from ferray.running.ray_log import diverted, settle
+from ferray.running.trainable import STORAGE_FAILED, tune_trial
 
 if TYPE_CHECKING:
     from ferray.data import Dataset, Split
-    from ferray.progress import Progress
+    from ferray.running.progress import Progress
     from ferray.study import Study
     from ferray.trial import Trial
 

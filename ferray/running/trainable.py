@@ -129,7 +129,7 @@ def run_trial(trial: Trial, data: Dataset, writer: Writer, report: Callable[[dic
 def _train(
     trial: Trial, data: Dataset, writer: Writer, begun: Begun, report: Callable[[dict[str, Any]], None], *, keep_weights: bool
 ) -> Epoch:
-    from ferray.state import dump_state
+    from ferray.training.state import dump_state
 
     saved = time.monotonic()
     cost = 0.0
@@ -148,8 +148,8 @@ def _train(
 
 
 def _epochs(trial: Trial, data: Dataset, checkpoint: bytes | None, *, keep_weights: bool) -> Iterator[Epoch]:
-    from ferray.state import load_state
     from ferray.training import fit
+    from ferray.training.state import load_state
 
     try:
         state = None if checkpoint is None else load_state(checkpoint)

@@ -11,9 +11,9 @@ from ferray.attachments import Attachments
 from ferray.code import told
 from ferray.config import Config
 from ferray.errors import ConfigError
-from ferray.factories import described, make
-from ferray.generators import seeded
 from ferray.seeds import derive
+from ferray.training.factories import described, make
+from ferray.training.generators import seeded
 
 TORCHVISION = "torchvision:"
 TRIED_IMAGES = 2
@@ -37,7 +37,7 @@ def build_foreign(config: Config, image_shape: tuple[int, int, int], classes: in
 
 def _built(config: Config, image_shape: tuple[int, int, int], classes: int, attachments: Attachments) -> nn.Module:
     if config.model.startswith(TORCHVISION):
-        from ferray import torchvision_networks  # torchvision takes seconds to import
+        from ferray.training import torchvision_networks  # torchvision takes seconds to import
 
         return torchvision_networks.build(config.model.removeprefix(TORCHVISION), config.model_arguments, image_shape, classes)
     channels, height, width = image_shape

@@ -13,7 +13,7 @@ from ferray.attachments import Attachments
 from ferray.code import told
 from ferray.config import Config
 from ferray.errors import ConfigError
-from ferray.factories import described, make
+from ferray.training.factories import described, make
 
 
 class Loss:

@@ -17,11 +17,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ferray.display import failure
-from ferray.estimate import duration
+from ferray.running.display import failure
+from ferray.running.estimate import duration
 
 if TYPE_CHECKING:
-    from ferray.progress import Progress, Running
+    from ferray.running.progress import Progress, Running
     from ferray.trial import Trial
 
 REFRESHES_PER_SECOND = 2.0

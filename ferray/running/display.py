@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ferray.estimate import duration
 from ferray.ledger import DEFAULT_STORAGE
+from ferray.running.estimate import duration
 
 if TYPE_CHECKING:
-    from ferray.progress import Progress
+    from ferray.running.progress import Progress
     from ferray.trial import Trial
 
 
@@ -75,11 +75,11 @@ def failure(progress: Progress, trial: Trial, told: str) -> str:
 def fitting(say: Callable[[str], None] | None = None) -> Display:
     """The display that fits where this program runs: a terminal, a notebook, or neither; ``say`` takes the lines of the last."""
     if _in_notebook():
-        from ferray.live import Notebook
+        from ferray.running.live import Notebook
 
         return Notebook()
     if sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb"):
-        from ferray.live import Terminal
+        from ferray.running.live import Terminal
 
         return Terminal()
     return Lines(say or print)

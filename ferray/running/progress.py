@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
-from ferray.estimate import cost, makespan
 from ferray.ledger import DEFAULT_STORAGE
+from ferray.running.estimate import cost, makespan
 
 if TYPE_CHECKING:
-    from ferray.display import Display
+    from ferray.running.display import Display
     from ferray.trial import Trial
 
 LATEST = 20

@@ -13,9 +13,9 @@ from ferray.attachments import Attachments
 from ferray.code import told
 from ferray.config import Config
 from ferray.errors import ConfigError
-from ferray.factories import described, make
-from ferray.generators import seeded
 from ferray.seeds import derive
+from ferray.training.factories import described, make
+from ferray.training.generators import seeded
 
 LARGEST = 255.0
 """A pixel's; the transform sees it as 1, as torchvision's transforms expect."""

@@ -11,7 +11,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from ferray.config import Config
-from ferray.models import kernels
+from ferray.training.models import kernels
 
 ADAM_EPSILON = 1e-7
 ADAM_BETAS = (0.9, 0.999)

@@ -17,21 +17,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ferray.attachments import Attachments, Finder
-from ferray.augmentation import augment, draw
 from ferray.config import OWN_NETWORKS, Config
 from ferray.errors import ResourceError
-from ferray.foreign_networks import TORCHVISION
-from ferray.generators import seeded
-from ferray.losses import Loss, vote_shares
-from ferray.metrics import scores
-from ferray.models import build, channels_last, parameter_count, reseed_dropout
-from ferray.normalization import InputNormalization
-from ferray.optimization import Optimization
-from ferray.pretrained import begin_from
-from ferray.process import set_process_state
 from ferray.seeds import derive
-from ferray.state import State, copied
-from ferray.transforms import Transform
+from ferray.training.augmentation import augment, draw
+from ferray.training.foreign_networks import TORCHVISION
+from ferray.training.generators import seeded
+from ferray.training.losses import Loss, vote_shares
+from ferray.training.metrics import scores
+from ferray.training.models import build, channels_last, parameter_count, reseed_dropout
+from ferray.training.normalization import InputNormalization
+from ferray.training.optimization import Optimization
+from ferray.training.pretrained import begin_from
+from ferray.training.process import set_process_state
+from ferray.training.state import State, copied
+from ferray.training.transforms import Transform
 
 if TYPE_CHECKING:
     from ferray.data import Dataset

@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from ferray import environment
-from ferray.check import check
 from ferray.data.dataset import thumbnails
-from ferray.display import Display, Lines, fitting
 from ferray.errors import LedgerError
-from ferray.estimate import Pace, duration, from_ledger, makespan
-from ferray.interruption import terminated_as_interrupted
 from ferray.ledger import DEFAULT_STORAGE, Ledger
 from ferray.ledger.writer import LedgerWriter
-from ferray.machine import Machine
-from ferray.progress import Progress
-from ferray.trainable import run_trial
+from ferray.running.check import check
+from ferray.running.display import Display, Lines, fitting
+from ferray.running.estimate import Pace, duration, from_ledger, makespan
+from ferray.running.interruption import terminated_as_interrupted
+from ferray.running.machine import Machine
+from ferray.running.progress import Progress
+from ferray.running.trainable import run_trial
 
 if TYPE_CHECKING:
     from ferray.data import Dataset
@@ -257,7 +257,7 @@ def _until_done(todo: list[Trial], ledger: Ledger, execute: Executor, display: D
 def _on_ray(
     study: Study, data: Dataset, ledger: Ledger, progress: Progress, address: str | None, retry_failed: bool
 ) -> AbstractContextManager[Executor]:
-    from ferray.experiment import experiments
+    from ferray.running.experiment import experiments
 
     return experiments(study, data, ledger, progress, address=address, retry_failed=retry_failed)
 

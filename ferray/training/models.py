@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ferray.attachments import Attachments
 from ferray.config import OWN_NETWORKS, Config
-from ferray.foreign_networks import build_foreign
 from ferray.seeds import derive
+from ferray.training.foreign_networks import build_foreign
 
 CNN_FILTERS = (32, 64, 128)
 CNN_UNITS = (2048, 512)
@@ -150,7 +150,7 @@ class DNN(nn.Module):
 def build(config: Config, image_shape: tuple[int, int, int], classes: int, attachments: Attachments | None = None) -> nn.Module:
     """The config's network for images [channels, height, width], on the processor, initialised from the config's seed.
 
-    A network of the user's own needs its ``attachments``; see ferray.foreign_networks. Weights to begin from are not read here.
+    A network of the user's own needs its ``attachments``; see ferray.training.foreign_networks. Weights to begin from are not read here.
 
     In ferray's own, kernels are Glorot-uniform (Glorot and Bengio, 2010) and biases zero, as in Keras. Each parameter has its own
     stream, named after it, so that a layer's first weights do not depend on which other layers there are. torch's global generator is

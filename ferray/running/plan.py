@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ferray import environment
-from ferray.estimate import Pace, duration, from_ledger, from_probe, makespan
 from ferray.ledger import DEFAULT_STORAGE, Ledger
-from ferray.machine import Machine
+from ferray.running.estimate import Pace, duration, from_ledger, from_probe, makespan
+from ferray.running.machine import Machine
 
 if TYPE_CHECKING:
     from ferray.data import Dataset
@@ -91,7 +91,7 @@ def make_plan(
     retry_failed: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Plan:
-    """The plan of a study, as ``ferray.runner.run`` would run it with the same arguments; trains nothing and writes nothing.
+    """The plan of a study, as ``ferray.running.runner.run`` would run it with the same arguments; trains nothing and writes nothing.
 
     How long it takes is known from earlier trials in the ledger; for networks that it does not know, a few training steps are probed
     where this machine is the one that would train. ``say`` is told of that. Raises FerrayError as ``run`` does.
@@ -138,7 +138,7 @@ def _cluster(address: str) -> Machine:
     """What a running cluster has now."""
     import ray
 
-    from ferray.experiment import connect, there
+    from ferray.running.experiment import connect, there
 
     is_ours = connect(address)
     try:

@@ -1,0 +1,7 @@
+"""Training one network: ``fit(config, data)``, a generator of epochs, without Ray."""
+
+from __future__ import annotations
+
+from ferray.training.epochs import Epoch, fit
+
+__all__ = ["Epoch", "fit"]
