@@ -19,6 +19,15 @@ def test_sigterm_is_an_interruption_while_it_is_asked_for() -> None:
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+def test_sigterm_ends_also_what_a_script_started_in_the_background() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(KeyboardInterrupt), terminated_as_interrupted():
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_what_is_undisturbed_hears_no_signals_and_restores_them() -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with undisturbed():
