@@ -1,9 +1,9 @@
 """A user's own code, named as `./file.py:factory` or `package.module:factory`: found, digested, carried to other machines, loaded.
 
-What identifies it is its source: the module's own file and, as far as they lie beside it, the modules that it imports, read without
-running them. A trial carries these files with it and loads them from a copy, under private names, so that a worker anywhere runs
-what the key stands for, even while the user edits. Modules of installed distributions are known by what their installer
-listed, and are imported where the trial runs.
+What identifies it is its source: the module's own file and the modules that it imports, as far as they lie beside it or in the folders
+in which a study's files are looked for, read without running them. A trial carries these files with it and loads them from a copy,
+under private names, so that a worker anywhere runs what the key stands for, even while the user edits. Modules of installed
+distributions are known by what their installer listed, and are imported where the trial runs.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Code:
         """The callable. Raises ConfigError where the module does not import, or has no such callable."""
         try:
             found: Any = import_privately(_copy(self), self.digest, self.module) if self.files else importlib.import_module(self.module)
-        except Exception as fault:
+        except (Exception, SystemExit) as fault:
             raise ConfigError(f"{self.reference}: does not import: {told(fault)}") from fault
         for part in self.name.split("."):
             known = [name for name in dir(found) if not name.startswith("_")]
@@ -79,18 +79,24 @@ def find(reference: str, folders: Sequence[Path]) -> Code:
             looked = ", ".join(str(folder) for folder in folders)
             raise ConfigError(f"{reference}: no such file{nearest(Path(place).name, near)}; looked in {looked}")
         file = file.resolve()
-        root, module = file.parent, file.stem
+        module = file.stem
         if not module.isidentifier():
             raise ConfigError(f"{reference}: a module's file is called like a name, with letters, digits and _, not {file.name!r}")
-        return _code(reference, module, name, root, is_installed=False)
-    for folder in folders if place.partition(".")[0] != FERRAY else ():
-        root = folder.resolve()
-        if _source(root, place) is not None and _source(root, place.partition(".")[0]) is not None:
-            return _code(reference, place, name, root, is_installed=False)
-    return _installed(reference, place, name)
+        return _code(reference, module, name, [file.parent, *folders], is_installed=False)
+    top = place.partition(".")[0]
+    for folder in folders if top != FERRAY else ():
+        # A folder without an __init__.py gives way to an installed package of its name, as it does in Python.
+        if _source(folder, place) is not None and (_source(folder, top) is not None or not _is_regular(top)):
+            return _code(reference, place, name, [folder, *folders], is_installed=False)
+    return _installed(reference, place, name, folders)
 
 
-def _installed(reference: str, module: str, name: str) -> Code:
+def _is_regular(top: str) -> bool:
+    spec = _spec(top)
+    return spec is not None and spec.origin is not None
+
+
+def _installed(reference: str, module: str, name: str, folders: Sequence[Path]) -> Code:
     top = module.partition(".")[0]
     spec = _spec(module)
     if spec is None:
@@ -107,7 +113,7 @@ def _installed(reference: str, module: str, name: str) -> Code:
         return Code(reference, module, name, digest({"module": module, "name": name, "listed": listed}), ())
     if not is_installed and _source(root, top) is None:
         is_installed = True
-    return _code(reference, module, name, root, is_installed=is_installed)
+    return _code(reference, module, name, [root, *folders], is_installed=is_installed)
 
 
 def _spec(module: str) -> ModuleSpec | None:
@@ -121,7 +127,7 @@ def _spec(module: str) -> ModuleSpec | None:
             places = None if spec is None else spec.submodule_search_locations
             spec = None if places is None else PathFinder.find_spec(name, list(places))
         return spec or importlib.util.find_spec(module)
-    except (ImportError, ValueError, AttributeError):
+    except Exception:  # noqa: BLE001 - the packages around a module that is not there may raise anything
         return None
 
 
@@ -136,8 +142,8 @@ def _listed(top: str) -> list[list[str]]:
     return sorted([str(file), file.hash.value] for file in files if file.suffix == ".py" and file.hash is not None)
 
 
-def _code(reference: str, module: str, name: str, root: Path, *, is_installed: bool) -> Code:
-    files = _sources(root, module, within=module.partition(".")[0] if is_installed else None)
+def _code(reference: str, module: str, name: str, roots: Sequence[Path], *, is_installed: bool) -> Code:
+    files = _sources([root.resolve() for root in roots], module, within=module.partition(".")[0] if is_installed else None)
     size = sum(len(content) for content in files.values())
     if size > MOST_BYTES:
         raise ConfigError(f"{reference}: the module and what it imports beside it are {size:,} bytes, more than {MOST_BYTES:,}")
@@ -145,8 +151,11 @@ def _code(reference: str, module: str, name: str, root: Path, *, is_installed: b
     return Code(reference, module, name, hashed, () if is_installed else tuple(files.items()))
 
 
-def _sources(root: Path, module: str, within: str | None) -> dict[str, bytes]:
-    """The module's source and that of all modules below ``root`` that it imports, by path; of one package only, if ``within`` names it."""
+def _sources(roots: Sequence[Path], module: str, within: str | None) -> dict[str, bytes]:
+    """The module's source and that of all modules below the roots that it imports, by path; of one package only, if ``within`` names it.
+
+    A package is that of the first root which has it.
+    """
     found: dict[str, bytes] = {}
     todo = [module]
     seen = set()
@@ -156,8 +165,9 @@ def _sources(root: Path, module: str, within: str | None) -> dict[str, bytes]:
         if name in seen or (top != within if within is not None else top == FERRAY):
             continue
         seen.add(name)
-        file = _source(root, name)
-        if file is None:
+        root = next((root for root in roots if _source(root, top) is not None or _source(root, name) is not None), None)
+        file = None if root is None or (top in sys.builtin_module_names and name != module) else _source(root, name)
+        if root is None or file is None:
             continue
         content = file.read_bytes()
         found[file.relative_to(root).as_posix()] = content
@@ -176,12 +186,22 @@ def _imported(content: bytes, module: str, *, is_package: bool) -> Iterator[str]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and _ends_with(node.func, "import_module", "__import__"):
+            called = node.args[0].value if isinstance(node.args[0], ast.Constant) else None
+            if isinstance(called, str):
+                depth = len(called) - len(called.lstrip("."))
+                around = parts[: len(parts) - depth + is_package] if depth else []
+                yield ".".join([*around, called.lstrip(".")])
         elif isinstance(node, ast.ImportFrom):
             around = parts[: len(parts) - node.level + is_package] if node.level else []
             base = ".".join([*around, *([node.module] if node.module else [])])
             if base:
                 yield base
             yield from (f"{base}.{alias.name}" if base else alias.name for alias in node.names)
+
+
+def _ends_with(called: ast.expr, *names: str) -> bool:
+    return getattr(called, "attr", getattr(called, "id", None)) in names
 
 
 def _source(root: Path, module: str) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,6 +71,26 @@ def _reference(name: str) -> str:
     raise ValueError(f"write {IMPORT_FORM}")
 
 
+def _plain(value: Any, place: str = "") -> Any:
+    """A copy of a JSON value, so that nothing that is done to one config's arguments reaches another's."""
+    if isinstance(value, dict):
+        named = next((name for name in value if not isinstance(name, str)), None)
+        if named is not None:
+            raise ValueError(f"{place}{named!r}: names are text; put it in quotes")
+        return {name: _plain(item, f"{place}{name}.") for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, place) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{place.removesuffix('.')}: must be a finite number, not {value}")
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    takes = "numbers, texts, booleans, null, and lists and mappings of these"
+    raise ValueError(f"{place.removesuffix('.')}: arguments are {takes}, not {value!r} of type {type(value).__name__}")
+
+
+Arguments = Annotated[dict[str, Any], AfterValidator(_plain)]
+"""Keyword arguments for a user's own code, as far as JSON can hold them."""
+
 Network = Annotated[str, AfterValidator(_network)]
 Loss = Annotated[str, AfterValidator(_loss)]
 Reference = Annotated[str, AfterValidator(_reference)]
@@ -104,7 +125,7 @@ class Config(Frozen):
 
     model: Network = "cnn"
     """`cnn`, `dnn`, `torchvision:NAME`, or a network of your own as `./file.py:factory` or `package.module:factory`."""
-    model_arguments: dict[str, Any] = Field(default_factory=dict)
+    model_arguments: Arguments = Field(default_factory=dict)
     """Keyword arguments for the factory of a network that is not ferray's own; each can be searched and varied."""
     pretrained: str | None = None
     """A local file of weights (.safetensors, or .pt read with weights_only) to begin from; tensors that do not fit are left out."""
@@ -121,7 +142,7 @@ class Config(Frozen):
     transform: Reference | None = None
     """A training transform of your own, `./file.py:factory` or `package.module:factory` (such as
     `torchvision.transforms.v2:RandomPerspective`), applied after `augmentation`."""
-    transform_arguments: dict[str, Any] = Field(default_factory=dict)
+    transform_arguments: Arguments = Field(default_factory=dict)
     """Keyword arguments for the transform's factory."""
     l1: NotNegative = 0.0
     """Times sum |w| over kernels, added to the loss."""
@@ -129,7 +150,7 @@ class Config(Frozen):
     """Times sum w^2 over kernels, added to the loss."""
     loss: Loss = "cross_entropy"
     """`cross_entropy`, or a loss of your own as `./file.py:factory` or `package.module:factory` (such as `torch.nn:MultiMarginLoss`)."""
-    loss_arguments: dict[str, Any] = Field(default_factory=dict)
+    loss_arguments: Arguments = Field(default_factory=dict)
     """Keyword arguments for the factory of a loss that is not cross-entropy."""
     label_smoothing: Fraction = 0.0
     """Share of the target that is spread over all classes."""

@@ -65,7 +65,7 @@ class _Loader(SourceFileLoader):
     def __init__(self, fullname: str, path: str, package: str, folder: Path) -> None:
         super().__init__(fullname, path)
         self._package = package
-        self._own = {item.name.removesuffix(".py") for item in folder.iterdir()}
+        self._own = {item.name.removesuffix(".py") for item in folder.iterdir()} - set(sys.builtin_module_names)
 
     def exec_module(self, module: ModuleType) -> None:
         """Functions keep the builtins of the module that defines them, so that imports within them go the same way."""

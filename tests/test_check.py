@@ -73,8 +73,15 @@ def test_a_fault_that_only_a_search_reaches_is_found_with_its_variant() -> None:
 
 def test_a_network_that_fails_only_in_training_is_found(tmp_path: Path) -> None:
     write(tmp_path, net=NETWORK.replace("return self", "assert not self.training, 'not like this'\n            return self"))
-    with pytest.raises(ConfigError, match=r"variant 'baseline': one step on 4 images raises AssertionError: not like this \(net.py, line "):
+    with pytest.raises(ConfigError, match=r"variant 'baseline': one epoch on 4 images raises AssertionError: not like this \(net"):
         _check(_own())
+
+
+def test_a_network_that_cannot_train_on_the_batches_of_its_trial_is_found(tmp_path: Path) -> None:
+    write(tmp_path, net=NETWORK.replace("nn.Dropout(dropout)", "nn.BatchNorm1d(width)"))
+    _check(_own())
+    with pytest.raises(ConfigError, match=r"variant 'single': one epoch on 4 images raises ValueError: Expected more than 1 value"):
+        _check(_own(variants={"single": {"batch_size": 1}}))
 
 
 def test_what_was_taken_of_pretrained_weights_is_said_once(tmp_path: Path) -> None:

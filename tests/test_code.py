@@ -60,6 +60,39 @@ def test_modules_of_one_name_from_two_folders_do_not_meet_even_when_they_import_
     assert makes[0]() == "aa"
 
 
+def test_what_lies_in_the_studys_other_folders_is_part_of_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)  # as the current folder is for `python -m`
+    net = "from models.layers import a\nfrom common import b\ndef make(): return a() + b()\n"
+    write(tmp_path / "models", net=net, layers="def a(): return 1\n")
+    write(tmp_path, common="def b(): return 2\n")
+    code = find("./models/net.py:make", [tmp_path / "study", tmp_path])
+    assert dict(code.files).keys() == {"common.py", "models/layers.py", "net.py"}
+    write(tmp_path, common="def b(): return 3\n")
+    assert code.load()() == 3
+    assert find("./models/net.py:make", [tmp_path]).digest != code.digest
+
+
+def test_a_package_may_lack_its_init(tmp_path: Path) -> None:
+    write(tmp_path / "plain", net="from plain.parts import part\ndef make(): return part()\n", parts="def part(): return 1\n")
+    assert _load(tmp_path, "plain.net:make") == 1
+    assert dict(find("plain.net:make", [tmp_path]).files).keys() == {"plain/net.py", "plain/parts.py"}
+    write(tmp_path / "torch", nn="raise AssertionError\n")
+    assert find("torch.nn:MultiMarginLoss", [tmp_path]).files == ()
+
+
+def test_what_is_imported_by_a_call_is_part_of_the_code(tmp_path: Path) -> None:
+    own = "import importlib\npart = importlib.import_module('.parts', __package__).part\ndef make(): return part()\n"
+    write(tmp_path / "things", __init__="", own=own, parts="def part(): return 1\n")
+    assert _load(tmp_path, "things.own:make") == 1
+
+
+def test_a_file_named_like_a_part_of_the_interpreter_does_not_hide_it(tmp_path: Path) -> None:
+    write(tmp_path, own="import time\ndef make(): return time.time()\n", time="")
+    assert _load(tmp_path)
+    write(tmp_path, time="import time\ndef make(): return time.monotonic()\n")
+    assert _load(tmp_path, "./time.py:make")
+
+
 def test_two_callables_may_share_an_imported_module(tmp_path: Path) -> None:
     write(tmp_path, parts="def part(): return 1\n", one="import parts\nmake = parts.part\n", two="import parts\nmake = parts.part\n")
     assert _load(tmp_path, "./one.py:make") == _load(tmp_path, "./two.py:make") == 1
@@ -110,10 +143,17 @@ def test_ferray_itself_is_no_code_of_the_users(tmp_path: Path) -> None:
         ("./broken.py:make", "./broken.py:make: does not import: ZeroDivisionError: division by zero (broken.py, line 2)"),
         ("./half.py:make", "./half.py:make: does not import: SyntaxError: '(' was never closed (half.py, line 2)"),
         ("./lacks.py:make", "./lacks.py:make: does not import: ModuleNotFoundError: No module named 'no_such_thing' (lacks.py, line 1)"),
+        ("./ends.py:make", "./ends.py:make: does not import: SystemExit: no GPU (ends.py, line 2)"),
+        ("raises.nothing:make", "raises.nothing:make: there is no module 'raises.nothing' beside the study file"),
         ("no_such.module:make", "no_such.module:make: there is no module 'no_such.module' beside the study file"),
     ],
 )
-def test_code_that_does_not_import_is_told_with_its_place(tmp_path: Path, reference: str, message: str) -> None:
+def test_code_that_does_not_import_is_told_with_its_place(
+    tmp_path: Path, reference: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    write(tmp_path / "raises", __init__="1 / 0\n")
+    write(tmp_path, ends="import sys\nsys.exit('no GPU')\n")
     write(tmp_path, own="A = 1\ndef make(): return 1\n", broken="A = 1\nB = A / 0\n", half="A = 1\nB = (\n", lacks="import no_such_thing\n")
     with pytest.raises(ConfigError) as raised:
         find(reference, [tmp_path]).load()

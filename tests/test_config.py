@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from datetime import date
 from typing import Any
 
 import pytest
@@ -51,6 +52,27 @@ def test_a_fault_is_told_with_its_place_and_what_is_allowed(given: dict[str, obj
         Config.parse(merge({}, given))
     assert message in str(raised.value)
     assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (date(2026, 1, 1), r"model_arguments: x: arguments are numbers, texts, .* not datetime.date\(2026, 1, 1\) of type date"),
+        ({"deep": [b"x"]}, r"model_arguments: x.deep: arguments are .* of type bytes"),
+        ({1: 2}, "model_arguments: x.1: names are text; put it in quotes"),
+        (float("inf"), "model_arguments: x: must be a finite number, not inf"),
+    ],
+)
+def test_an_argument_that_json_cannot_hold_is_told(value: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Config.parse({"model": "./net.py:Net", "model_arguments": {"x": value}})
+
+
+def test_configs_made_of_one_mapping_share_nothing() -> None:
+    given = {"model": "./net.py:Net", "model_arguments": {"sizes": (4, [5])}}
+    first, second = Config.parse(given), Config.parse(given)
+    first.model_arguments["sizes"][1].append(6)
+    assert second.model_arguments == {"sizes": [4, [5]]}
 
 
 def test_several_faults_are_told_at_once() -> None:

@@ -92,6 +92,55 @@ def test_a_training_repeats_and_goes_on_from_any_epoch_bit_by_bit(tmp_path: Path
         assert outcomes(list(fit(config, data, load_state(states[done - 1]), attachments=attachments))) == expected[done:]
 
 
+def test_what_a_module_draws_as_it_is_imported_is_the_same_whichever_trial_comes_first(tmp_path: Path) -> None:
+    source = NETWORK.replace("from torch import nn", "import torch\n    from torch import nn\n    OFFSET = torch.randn(3)")
+    source = source.replace("mean((2, 3)))", "mean((2, 3))) + OFFSET")
+    first = outcomes(train(write(tmp_path, net=source), **OWN, seed=1))
+    write(tmp_path, net=source + "    # imported anew\n")
+    train(tmp_path, **OWN, seed=2)
+    assert outcomes(train(tmp_path, **OWN, seed=1)) == first
+
+
+def test_a_factory_may_change_the_arguments_that_it_gets(tmp_path: Path) -> None:
+    source = """
+        from torch import nn
+        def make(sizes, num_classes):
+            sizes.append(num_classes)
+            return nn.Sequential(nn.Flatten(), *(nn.Linear(*pair) for pair in zip(sizes, sizes[1:])))
+    """
+    config = Config(model="./own.py:make", model_arguments={"sizes": [144, 5]})
+    attachments = Finder([write(tmp_path, own=source)]).attach(config)
+    networks = [build(config, (1, 12, 12), 3, attachments) for _ in range(2)]
+    assert [len(list(network.parameters())) for network in networks] == [4, 4]
+    assert config.model_arguments == {"sizes": [144, 5]}
+
+
+def test_infinities_that_a_network_has_from_the_beginning_are_no_divergence(tmp_path: Path) -> None:
+    masked = NETWORK.replace("self.body =", "self.register_buffer('mask', torch.full((2, 2), -torch.inf).triu(1))\n            self.body =")
+    write(tmp_path, net=masked.replace("from torch import nn", "import torch\n    from torch import nn"))
+    assert [epoch.diverged for epoch in train(tmp_path, **OWN)] == [False, False]
+    assert train(tmp_path, **OWN, learning_rate=1e30, optimizer="sgd")[-1].diverged
+
+
+def test_a_network_that_gives_something_else_in_training_is_told(tmp_path: Path) -> None:
+    pair = NETWORK.replace("return self.head", "return (images, 1) if self.training else self.head")
+    write(tmp_path, net=pair)
+    with pytest.raises(ConfigError, match=r"Net: must return logits \[n, classes\], here \[16, 3\], .* not a tuple"):
+        train(tmp_path, **OWN)
+
+
+def test_a_module_that_sets_the_default_type_does_not_change_other_trainings(tmp_path: Path) -> None:
+    before = outcomes(train(tmp_path, model="dnn", width=0.2))
+    write(tmp_path, net="import torch\ntorch.set_default_dtype(torch.float64)\ndef make(): return torch.nn.Flatten()\n")
+    try:
+        with pytest.raises(ConfigError):
+            train(tmp_path, model="./net.py:make")
+        assert outcomes(train(tmp_path, model="dnn", width=0.2)) == before
+        assert torch.get_default_dtype() == torch.float32
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_the_callers_generators_stay_as_they_are(tmp_path: Path) -> None:
     write(tmp_path, net=NETWORK)
     before = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
@@ -127,6 +176,11 @@ def test_penalties_are_on_what_is_trained_and_has_two_dimensions(tmp_path: Path)
             "on images [2, 1, 12, 12] it raises RuntimeError: ",
         ),
         ("class make(nn.Module):\n    def forward(self, images): return images, 1", "not a tuple"),
+        ("def make(): raise SystemExit('no GPU')", "called with (), it raises SystemExit: no GPU (own.py, line 2)"),
+        (
+            "class make(nn.Module):\n    def forward(self, images): return images.flatten(1)[:, :3].squeeze()",
+            "here [1, 3], for images [1, 1, 12, 12], not a tensor float32 [3]",
+        ),
         ("class make(nn.Module):\n    def forward(self, images): return images.flatten(1)[:, :3].argmax(1)", "not a tensor int64 [2]"),
         ("class make(nn.Module):\n    def forward(self, images): return images.flatten(1)[:, :3]", "has no parameter that can be trained"),
     ],

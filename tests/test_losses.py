@@ -12,10 +12,13 @@ import torch.nn.functional as F
 from own_code import outcomes, train, write
 from toy_data import toy_data
 
+from ferray.attachments import Finder
 from ferray.config import Config
 from ferray.data import Split
 from ferray.errors import ConfigError
+from ferray.training import fit
 from ferray.training.losses import vote_shares
+from ferray.training.state import dump_state, load_state
 
 SMALL = {"model": "dnn", "width": 0.2}
 
@@ -93,3 +96,55 @@ def test_soft_labels_without_votes_or_with_another_loss_are_refused(tmp_path: Pa
         train(tmp_path, **SMALL, soft_labels=True)
     with pytest.raises(ConfigError, match=r"soft_labels are for cross_entropy, not loss 'torch\.nn:MultiMarginLoss'"):
         Config.parse({"soft_labels": True, "loss": "torch.nn:MultiMarginLoss"})
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+@pytest.mark.parametrize("field", ["loss", "transform"])
+def test_what_a_module_keeps_in_buffers_goes_on_after_an_interruption(tmp_path: Path, field: str, persistent: bool) -> None:
+    write(
+        tmp_path,
+        own=f"""
+            import torch
+            import torch.nn.functional as F
+            class Counting(torch.nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.register_buffer("seen", torch.zeros(()), persistent={persistent})
+            class loss(Counting):
+                def forward(self, logits, labels):
+                    self.seen += 1
+                    return F.cross_entropy(logits, labels) / self.seen
+            class transform(Counting):
+                def forward(self, image):
+                    self.seen += 1
+                    return image / self.seen
+        """,
+    )
+    settings = {**SMALL, "epochs": 3, field: f"./own.py:{field}"}
+    config = Config.parse({**settings, "batch_size": 16, "precision": "fp32"})
+    data, attachments = toy_data(train=33), Finder([tmp_path]).attach(config)
+    states = [dump_state(epoch.state()) for epoch in fit(config, data, attachments=attachments)]
+    expected = outcomes(train(tmp_path, **settings))
+    for done in (1, 2):
+        assert outcomes(train(tmp_path, resume=load_state(states[done - 1]), **settings)) == expected[done:]
+
+
+@pytest.mark.parametrize("field", ["loss", "transform"])
+def test_what_a_factory_draws_follows_from_the_seed(tmp_path: Path, field: str) -> None:
+    write(
+        tmp_path,
+        own="""
+            import torch
+            import torch.nn.functional as F
+            def loss(num_classes):
+                weight = torch.rand(num_classes)
+                return lambda logits, labels: F.cross_entropy(logits, labels, weight=weight)
+            def transform():
+                strength = torch.rand(())
+                return lambda image: image * strength
+        """,
+    )
+    settings = {**SMALL, field: f"./own.py:{field}"}
+    first = outcomes(train(tmp_path, **settings))
+    torch.rand(3)
+    assert outcomes(train(tmp_path, **settings)) == first

@@ -26,7 +26,7 @@ BATCHED = """
 
 def _transform(folder: Path, reference: str, **arguments: object) -> Transform:
     config = Config(transform=reference, transform_arguments=arguments)
-    return Transform(config, (1, 6, 6), Finder([folder]).attach(config))
+    return Transform(config, (1, 6, 6), Finder([folder]).attach(config), torch.device("cpu"))
 
 
 def test_a_transform_with_a_generator_is_called_for_a_batch_with_a_stream_for_each_step(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ CHECKED = ("model", "model_arguments", "width", "pretrained", "loss", "loss_argu
 
 
 def check(trials: Iterable[Trial], data: Dataset, say: Callable[[str], None]) -> None:
-    """Trains each different combination of foreign code, arguments and weights among the trials for one step on a few images.
+    """Trains each different combination of foreign code, arguments and weights among the trials on a few images.
 
     This runs on the processor of this machine, in seconds at most. Trials that have ferray's own networks, and nothing else that comes
     from outside, need no look. ``say`` is told what was taken from files of weights. Raises ConfigError, which names the variant,
@@ -65,7 +65,7 @@ def _distinct(trials: list[Trial]) -> list[Trial]:
         variants.add(trial.variant)
     kept: dict[str, Trial] = {}
     for trial in [*first, *others]:
-        settings = trial.config.model_dump(include=set(CHECKED))
+        settings = {**trial.config.model_dump(include=set(CHECKED)), "images": min(IMAGES, trial.config.batch_size)}
         kept.setdefault(digest({"settings": settings, "files": dict(trial.attachments.digests)}), trial)
     return list(kept.values())
 
@@ -84,11 +84,12 @@ def _try(trial: Trial, data: Dataset) -> str | None:
     from ferray.code import told
     from ferray.training import fit
 
-    brief: dict[str, Any] = {"epochs": 1, "batch_size": IMAGES, "schedule": "constant", "device": "cpu"}
+    batch_size = min(IMAGES, trial.config.batch_size)  # normalization over a batch of one image may fail
+    brief: dict[str, Any] = {"epochs": 1, "batch_size": batch_size, "schedule": "constant", "device": "cpu"}
     try:
         epoch = next(fit(trial.config.model_copy(update=brief), data, attachments=trial.attachments))
     except FerrayError as error:
         raise ConfigError(f"variant {trial.variant!r}: {error}") from error
     except Exception as fault:
-        raise ConfigError(f"variant {trial.variant!r}: one step on {len(data.train)} images raises {told(fault)}") from fault
+        raise ConfigError(f"variant {trial.variant!r}: one epoch on {len(data.train)} images raises {told(fault)}") from fault
     return epoch.pretrained

@@ -21,7 +21,7 @@ from ferray.config import OWN_NETWORKS, Config
 from ferray.errors import ResourceError
 from ferray.seeds import derive
 from ferray.training.augmentation import augment, draw
-from ferray.training.foreign_networks import TORCHVISION
+from ferray.training.foreign_networks import TORCHVISION, check_logits
 from ferray.training.generators import seeded
 from ferray.training.losses import Loss, vote_shares
 from ferray.training.metrics import scores
@@ -30,7 +30,7 @@ from ferray.training.normalization import InputNormalization
 from ferray.training.optimization import Optimization
 from ferray.training.pretrained import begin_from
 from ferray.training.process import set_process_state
-from ferray.training.state import State, copied
+from ferray.training.state import State, copied, finite_tensors, restore_buffers, unsaved_buffers
 from ferray.training.transforms import Transform
 
 if TYPE_CHECKING:
@@ -138,9 +138,10 @@ class _Training:
         model = build(config, data.image_shape, self.classes, attachments)
         self.pretrained = None if attachments.pretrained is None else begin_from(model, attachments.pretrained)
         self.model = model.to(self.device)
+        self.finite = finite_tensors(self.model)  # not all: an attention mask may hold infinities from the beginning
         self.parameters = parameter_count(self.model)
         self.loss = Loss(config, self.classes, attachments, self.device)
-        self.transform = None if config.transform is None else Transform(config, data.image_shape, attachments)
+        self.transform = None if config.transform is None else Transform(config, data.image_shape, attachments, self.device)
         labels = self.labels["train"]
         self.targets = vote_shares(getattr(data.train, "votes", None), labels, self.classes) if config.soft_labels else labels
         self.optimization = Optimization(self.model, config, len(self._batches(labels)))
@@ -166,7 +167,8 @@ class _Training:
                     of_split, probabilities[split] = self._evaluate(split)
                     figures |= of_split
             penalty = self.optimization.penalty().item()
-        finite = math.isfinite(figures["train_loss"]) and math.isfinite(figures["validation_loss"]) and self._has_finite_weights()
+        finite = all(math.isfinite(figures[f"{split}_loss"]) for split in ("train", "validation"))
+        finite = finite and self.finite <= finite_tensors(self.model)
         if finite:
             self.optimization.end_epoch(figures["validation_loss"])
             if figures["validation_accuracy"] > self.selected_accuracy:
@@ -191,8 +193,9 @@ class _Training:
             **kept,
             "epoch": self.epoch,
             "model": copied(dict(self.model.state_dict())),
-            "buffers": copied(self._unsaved_buffers()),
-            "loss": copied(dict(self.loss.state())),
+            "buffers": copied(unsaved_buffers(self.model)),
+            "loss": self.loss.state(),
+            "transform": {} if self.transform is None else self.transform.state(),
             "optimization": copied(self.optimization.state()),
             "selected_epoch": self.selected_epoch,
             "selected_accuracy": self.selected_accuracy,
@@ -201,10 +204,10 @@ class _Training:
 
     def _load(self, state: State) -> None:
         self.model.load_state_dict(state["model"])
-        for name, buffer in self._unsaved_buffers().items():
-            if name in state["buffers"] and state["buffers"][name].shape == buffer.shape:
-                buffer.copy_(state["buffers"][name])
+        restore_buffers(self.model, state["buffers"])
         self.loss.load(state["loss"])
+        if self.transform is not None:
+            self.transform.load(state["transform"])
         self.optimization.load(copied(state["optimization"]))  # the optimizer would go on in the given tensors
         self.epoch = state["epoch"]
         self.selected_epoch = state["selected_epoch"]
@@ -217,11 +220,6 @@ class _Training:
         """Copies of all that turns pixels into logits."""
         tensors = {**self.model.state_dict(), **{f"input.{name}": value for name, value in self.normalize.tensors.items()}}
         return {name: copied(value) for name, value in tensors.items() if isinstance(value, Tensor)}
-
-    def _unsaved_buffers(self) -> dict[str, Tensor]:
-        """What a network of the user's own keeps out of its state_dict, and may yet change."""
-        saved = self.model.state_dict()
-        return {name: buffer for name, buffer in self.model.named_buffers() if name not in saved}
 
     def _batches(self, order: Tensor) -> list[Tensor]:
         """The images of an epoch [n] in batches. A rest of one image, which torch's batch normalization refuses, joins the one before."""
@@ -285,16 +283,12 @@ class _Training:
         inputs = channels_last(inputs) if self.config.model.startswith(TORCHVISION) else inputs
         # No cache: inside another autocast region it is not emptied, and the network would go on with the weights of earlier steps.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16", cache_enabled=False):
-            logits: Tensor = self.model(inputs)
+            logits = check_logits(f"model: {self.config.model}", self.model(inputs), list(inputs.shape), self.classes)
         return logits.float()
 
     def _figures(self, split: str, loss: float, labels: Tensor, predictions: Tensor) -> dict[str, float]:
         known = scores(loss, labels.cpu().numpy(), predictions.cpu().numpy(), self.classes)
         return {f"{split}_{name}": value for name, value in known.items()}
-
-    def _has_finite_weights(self) -> bool:
-        values = [value for value in self.model.state_dict().values() if isinstance(value, Tensor) and value.is_floating_point()]
-        return bool(torch.stack([value.isfinite().all() for value in values]).all())
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any
 
-from ferray.code import told
+import torch
+
+from ferray.code import Code, told
 from ferray.errors import ConfigError, nearest
+from ferray.training.generators import seeded
 
 Known = Mapping[str, Any]
 """What ferray can tell a factory: ``num_classes``, ``in_channels`` and ``image_size`` (height, width)."""
+
+
+def loaded(code: Code) -> Callable[..., Any]:
+    """The callable of a piece of code, whose module is imported once a process, whichever trial comes first.
+
+    What it draws on import is therefore the same for all. Raises what ``Code.load`` does.
+    """
+    with seeded(0, torch.device("cpu")):
+        return code.load()
 
 
 def make(field: str, reference: str, factory: Callable[..., Any], arguments: Mapping[str, Any], known: Known) -> Any:
@@ -42,8 +55,8 @@ def make(field: str, reference: str, factory: Callable[..., Any], arguments: Map
 
 def _call(where: str, factory: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     try:
-        return factory(**arguments)
-    except Exception as fault:
+        return factory(**deepcopy(dict(arguments)))  # which it may change, and which are the config's
+    except (Exception, SystemExit) as fault:
         given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
         raise ConfigError(f"{where}: called with ({given}), it raises {told(fault)}") from fault
 

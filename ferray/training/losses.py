@@ -13,7 +13,10 @@ from ferray.attachments import Attachments
 from ferray.code import told
 from ferray.config import Config
 from ferray.errors import ConfigError
-from ferray.training.factories import described, make
+from ferray.seeds import derive
+from ferray.training.factories import described, loaded, make
+from ferray.training.generators import seeded
+from ferray.training.state import module_state, restore_module
 
 
 class Loss:
@@ -34,7 +37,11 @@ class Loss:
         """Raises ConfigError where a loss of the user's own returns anything but one number."""
         if self._own is None:
             return F.cross_entropy(logits, targets, label_smoothing=self._smoothing)
-        loss = self._own(logits, targets)
+        try:
+            loss = self._own(logits, targets)
+        except Exception as fault:
+            given = f"logits {list(logits.shape)} and labels {list(targets.shape)}"
+            raise ConfigError(f"{self._where}: on {given} it raises {told(fault)}") from fault
         if not isinstance(loss, Tensor) or loss.dim() or not loss.requires_grad:
             is_cut_off = isinstance(loss, Tensor) and not loss.dim()
             what = "one that gradients do not reach" if is_cut_off else described(loss)
@@ -44,13 +51,12 @@ class Loss:
         return loss
 
     def state(self) -> dict[str, Any]:
-        """The buffers of a loss of the user's own."""
-        return self._own.state_dict() if isinstance(self._own, nn.Module) else {}
+        """The buffers of a loss of the user's own, copied."""
+        return module_state(self._own)
 
     def load(self, state: dict[str, Any]) -> None:
         """Takes over what state() gave."""
-        if isinstance(self._own, nn.Module):
-            self._own.load_state_dict(state)
+        restore_module(self._own, state)
 
 
 def vote_shares(votes: Any, labels: Tensor, classes: int) -> Tensor:
@@ -66,20 +72,15 @@ def vote_shares(votes: Any, labels: Tensor, classes: int) -> Tensor:
 
 
 def _own(config: Config, classes: int, attachments: Attachments, device: torch.device) -> Callable[[Tensor, Tensor], Any]:
-    made = make("loss", config.loss, attachments.code["loss"].load(), config.loss_arguments, {"num_classes": classes})
+    factory = loaded(attachments.code["loss"])
+    with seeded(derive(config.seed, "loss"), torch.device("cpu")):
+        made = make("loss", config.loss, factory, config.loss_arguments, {"num_classes": classes})
     where = f"loss: {config.loss}"
     if not callable(made):
         raise ConfigError(f"{where}: its factory must return what maps logits and labels to a loss, not {described(made)}")
     if isinstance(made, nn.Module):
         if any(parameter.requires_grad for parameter in made.parameters()):
             raise ConfigError(f"{where}: has parameters of its own, which would not be trained; put them into the network")
-        made = made.to(device)
-
-    def call(logits: Tensor, labels: Tensor) -> Any:
-        try:
-            return made(logits, labels)
-        except Exception as fault:
-            given = f"logits {list(logits.shape)} and labels {list(labels.shape)}"
-            raise ConfigError(f"{where}: on {given} it raises {told(fault)}") from fault
-
-    return call
+        return made.to(device)
+    called: Callable[[Tensor, Tensor], Any] = made
+    return called

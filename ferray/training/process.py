@@ -19,6 +19,7 @@ def set_process_state(config: Config) -> None:
     on_gpu = config.device == "cuda"
     _keep_freed_memory()
     torch.set_num_threads(config.threads)
+    torch.set_default_dtype(torch.float32)  # which a user's module may set as it is imported
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False

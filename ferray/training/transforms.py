@@ -14,8 +14,9 @@ from ferray.code import told
 from ferray.config import Config
 from ferray.errors import ConfigError
 from ferray.seeds import derive
-from ferray.training.factories import described, make
+from ferray.training.factories import described, loaded, make
 from ferray.training.generators import seeded
+from ferray.training.state import State, module_state, restore_module
 
 LARGEST = 255.0
 """A pixel's; the transform sees it as 1, as torchvision's transforms expect."""
@@ -30,17 +31,19 @@ class Transform:
     global generators. Each step has streams of its own, whatever else draws.
     """
 
-    def __init__(self, config: Config, image_shape: tuple[int, int, int], attachments: Attachments) -> None:
+    def __init__(self, config: Config, image_shape: tuple[int, int, int], attachments: Attachments, device: torch.device) -> None:
         """Raises ConfigError where the factory does not import, does not take the arguments, raises, or returns nothing to call."""
         assert config.transform is not None
         channels, height, width = image_shape
         known = {"in_channels": channels, "image_size": (height, width)}
         self._where = f"transform: {config.transform}"
         self._seed = config.seed
-        made = make("transform", config.transform, attachments.code["transform"].load(), config.transform_arguments, known)
+        factory = loaded(attachments.code["transform"])
+        with seeded(derive(config.seed, "transform"), torch.device("cpu")):
+            made = make("transform", config.transform, factory, config.transform_arguments, known)
         if not callable(made):
             raise ConfigError(f"{self._where}: its factory must return what maps images to images, not {described(made)}")
-        self._call: Callable[..., Any] = made
+        self._call: Callable[..., Any] = made.to(device) if isinstance(made, nn.Module) else made
         self._takes_batches = _has_generator(made)
 
     def __call__(self, images: Tensor, *, epoch: int, step: int) -> Tensor:
@@ -62,6 +65,14 @@ class Transform:
             raise ConfigError(f"{self._where}: on float32 images {shape} it raises {told(fault)}") from fault
         result: Tensor = changed * LARGEST
         return result
+
+    def state(self) -> State:
+        """The buffers of a transform that is a module, copied."""
+        return module_state(self._call)
+
+    def load(self, state: State) -> None:
+        """Takes over what state() gave."""
+        restore_module(self._call, state)
 
     def _check(self, changed: Any, given: Tensor) -> Tensor:
         if isinstance(changed, Tensor) and changed.shape == given.shape and changed.dtype == given.dtype:
