@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from ferray.analysis.fonts import lettered
 from ferray.analysis.results import Results
 from ferray.analysis.selection import finished_of, speaking_trials
 from ferray.analysis.statistics import Estimate, bootstrap_mean, paired_difference
@@ -130,8 +131,8 @@ def draw_ablation(info: AblationInfo) -> Figure:
                 note = "no pair of finished seeds"
                 axes.text(0.02, place, note, transform=axes.get_yaxis_transform(), color=GREY, va="center", fontsize=7)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set_xlabel(f"accuracy minus that of {shortened(info.baseline)} (points)")
         hide_y_marks(axes)
+    figure.supxlabel(f"accuracy minus that of {lettered(info.baseline)} (points)", fontsize=8)
     ticks = [f"{name} (n={removal.difference[info.headline].n})" for name, removal in zip(names, info.removals, strict=True)]
     panels[0].set_yticks(range(len(names)), ticks)
     panels[0].set_ylim(len(names) - 0.4, -0.6)
