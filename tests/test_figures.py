@@ -123,6 +123,15 @@ def test_differences_are_paired_over_the_seeds_that_both_finished(results: Resul
     assert first.images["test"].mean == pytest.approx(differences.mean())
 
 
+def test_differences_of_nothing_have_an_axis_that_makes_nothing_of_them(tmp_path: Path) -> None:
+    variants: Variants = {"cnn": ({}, []), "no penalty": ({"l2": 0.5}, ["l2"])}
+    make_ledger(tmp_path, variants=variants, dead=("l2",), seeds=2, epochs=2)
+    results = Results.load(tmp_path, "report")
+    assert ablation_info(results).removals[0].points["test"] == (0, 0)
+    for axes in figures.ablation_figure(results).axes:
+        assert axes.get_xlim() == (-0.5, 0.5)
+
+
 def test_curves_have_a_line_per_finished_seed_and_their_mean(results: Results) -> None:
     info = curves_info(results)
     assert info.seeds == {"cnn": 4, "dnn": 3, "no augmentation": 3, "no augmentation, input scaling": 3, list(results.variants)[-1]: 4}
@@ -165,7 +174,9 @@ def test_an_exploding_loss_does_not_hide_the_others(tmp_path: Path) -> None:
     results = Results.load(tmp_path, "report")
     info = curves_info(results)
     assert 2 < info.highest_loss < 8
-    assert figures.curves_figure(results).axes[2].get_ylim()[1] == pytest.approx(info.highest_loss)
+    low, high = figures.curves_figure(results).axes[2].get_ylim()
+    assert high == pytest.approx(info.highest_loss)
+    assert -0.2 * high < low < info.lines.query("metric == 'loss'")["value"].min()
 
 
 def test_a_training_that_diverged_ends_before_the_others_on_the_same_axis(tmp_path: Path) -> None:
