@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from ledger_fixture import Made, make_ledger
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from scipy import stats
@@ -22,7 +24,7 @@ from ferray.analysis.confusion import LARGEST, ConfusionInfo, confusion_info, dr
 from ferray.analysis.curves import FEWEST, curves_info
 from ferray.analysis.examples import examples_info
 from ferray.analysis.results import Results
-from ferray.analysis.samples import search_info
+from ferray.analysis.samples import logarithmic_ticks, search_info
 from ferray.analysis.selection import best_variant, chosen_samples
 from ferray.analysis.style import shortened
 from ferray.analysis.tables import search_table
@@ -121,6 +123,15 @@ def test_differences_are_paired_over_the_seeds_that_both_finished(results: Resul
     assert first.images["test"].mean == pytest.approx(differences.mean())
 
 
+def test_differences_of_nothing_have_an_axis_that_makes_nothing_of_them(tmp_path: Path) -> None:
+    variants: Variants = {"cnn": ({}, []), "no penalty": ({"l2": 0.5}, ["l2"])}
+    make_ledger(tmp_path, variants=variants, dead=("l2",), seeds=2, epochs=2)
+    results = Results.load(tmp_path, "report")
+    assert ablation_info(results).removals[0].points["test"] == (0, 0)
+    for axes in figures.ablation_figure(results).axes:
+        assert axes.get_xlim() == (-0.5, 0.5)
+
+
 def test_curves_have_a_line_per_finished_seed_and_their_mean(results: Results) -> None:
     info = curves_info(results)
     assert info.seeds == {"cnn": 4, "dnn": 3, "no augmentation": 3, "no augmentation, input scaling": 3, list(results.variants)[-1]: 4}
@@ -163,7 +174,9 @@ def test_an_exploding_loss_does_not_hide_the_others(tmp_path: Path) -> None:
     results = Results.load(tmp_path, "report")
     info = curves_info(results)
     assert 2 < info.highest_loss < 8
-    assert figures.curves_figure(results).axes[2].get_ylim()[1] == pytest.approx(info.highest_loss)
+    low, high = figures.curves_figure(results).axes[2].get_ylim()
+    assert high == pytest.approx(info.highest_loss)
+    assert -0.2 * high < low < info.lines.query("metric == 'loss'")["value"].min()
 
 
 def test_a_training_that_diverged_ends_before_the_others_on_the_same_axis(tmp_path: Path) -> None:
@@ -346,6 +359,32 @@ def test_figures_without_a_test_split_have_one_panel(tmp_path: Path) -> None:
         figure = draw(results)
         assert len(figure.axes) == 1
         assert not [text for text in texts(figure) if "test" in text]
+
+
+def test_labels_below_panels_side_by_side_do_not_meet(tmp_path: Path) -> None:
+    variants: Variants = {"baseline": ({}, []), "no-augmentation-batch_norm": ({"batch_norm": False}, ["batch_norm"])}
+    make_ledger(tmp_path, variants=variants, seeds=2, epochs=2)
+    figure = figures.ablation_figure(Results.load(tmp_path, "report"))
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    told = [text for text in figure.findobj(Text) if "minus that of" in text.get_text()]
+    boxes = sorted((text.get_window_extent(renderer) for text in told), key=lambda box: box.x0)
+    assert boxes
+    assert all(left.x1 + 5 < right.x0 for left, right in pairwise(boxes))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (1e-7, 1e-3, [1e-7, 1e-6, 1e-5, 1e-4, 1e-3]),
+        (1e-12, 1, [1e-12, 1e-9, 1e-6, 1e-3, 1]),
+        (0.0015, 0.023, [0.002, 0.005, 0.01, 0.02]),
+        (0.0021, 0.0046, [0.003, 0.004]),
+        (2.11, 2.35, [2.15, 2.2, 2.25, 2.3, 2.35]),
+    ],
+)
+def test_a_logarithmic_axis_has_some_round_numbers_however_narrow_it_is(low: float, high: float, ticks: list[float]) -> None:
+    assert logarithmic_ticks(low, high) == pytest.approx(ticks)
 
 
 def test_a_searched_word_has_a_strip_per_value_and_a_trial_without_the_field_no_dot(tmp_path: Path) -> None:

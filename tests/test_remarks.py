@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from ledger_fixture import make_ledger
 
+from ferray.analysis.remarks import notes as data_notes
 from ferray.analysis.remarks import remarks
 from ferray.analysis.results import Results
 from ferray.analysis.twins import twin_sentences, twins
@@ -106,3 +107,14 @@ def test_near_identical_images_are_remarked_and_other_notes_are_not(tmp_path: Pa
 def test_a_study_in_order_has_no_remarks(tmp_path: Path) -> None:
     make_ledger(tmp_path, seeds=2, epochs=2)
     assert remarks(Results.load(tmp_path, "report")) == []
+
+
+def test_near_identical_images_of_a_part_are_said_to_be_counted_in_the_whole(tmp_path: Path) -> None:
+    notes = ["3 of 900 test images are near-identical to a training image"]
+    make_ledger(tmp_path / "whole", variants=ONE, seeds=1, epochs=2, notes=notes)
+    make_ledger(tmp_path / "part", variants=ONE, seeds=1, epochs=2, notes=notes, subset=400)
+    whole, part = (Results.load(tmp_path / name, "report") for name in ("whole", "part"))
+    assert remarks(whole) == [f"{notes[0]}."]
+    assert remarks(part) == [f"{notes[0]}. That is counted in the whole data set, of which this study takes a part."]
+    assert data_notes(whole) == notes
+    assert data_notes(part) == [*notes, "of the whole data set the study takes 400 training images, and the same share of the other splits"]

@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 from ledger_fixture import PATH, Made, make_ledger
 
@@ -239,7 +240,7 @@ def test_without_test_labels_everything_is_told_of_validation_with_a_warning(tmp
     assert re.search(r"On the validation set, cnn reaches \d\d\.\d %", page.text)
     assert "Compared with cnn on the validation set: removing augmentation changes accuracy by" in page.text
     assert "Confusion matrix of cnn on the validation set" in page.text
-    assert "There is no test set, so no figure here is of images that selected nothing." in page.text
+    assert "There are no figures on a test set, so none here is of images that selected nothing." in page.text
     assert page.text.count("test set") == 2
     assert not {"nan", "n/a", "NaN"} & set(page.text.split())
     assert page.pictures == 6
@@ -294,8 +295,52 @@ def test_votes_are_a_diagnosis_and_in_no_score(tmp_path: Path) -> None:
 def test_a_search_says_at_the_top_and_at_the_table_whom_the_numbers_stand_for(tmp_path: Path, undrawn: None) -> None:
     make_ledger(tmp_path, seeds=2, variants=ONE, samples=[{"l1": 1e-6}, {"l1": 1e-4}, {"l1": 1e-2}], epochs=3)
     text = Page(write_report(tmp_path, "report")).text
-    told = "Each variant is represented by the best of its samples (up to 3), chosen by mean accuracy on the public test set."
+    told = "Each variant is represented by the best of its samples (up to 3), chosen by mean accuracy on the public test set, among those"
     assert text.count(told) == 2
+    assert "The search tried 3 samples of l1 over 1 variant." in text
+
+
+def test_a_search_that_is_not_over_says_how_much_was_tried_and_names_a_best_sample_without_values(tmp_path: Path, undrawn: None) -> None:
+    own: dict[str, list[dict[str, Any]]] = {"cnn": [{}, {"l1": 1e-2}]}
+    made = make_ledger(tmp_path, seeds=1, variants=ONE, own_draws=own, epochs=3)
+    shutil.rmtree(tmp_path / "trials" / made.keys["cnn", 1, 0])
+    text = Page(write_report(tmp_path, "report")).text
+    assert "The search tried 1 of 2 planned samples of l1 over 1 variant." in text
+    assert re.search(r"The best is sample 0 of cnn: \d\d\.\d %", text)
+
+
+def test_a_sample_that_lost_a_seed_is_not_chosen_and_the_page_says_by_what_rule(tmp_path: Path, undrawn: None) -> None:
+    made = make_ledger(tmp_path, seeds=2, variants=ONE, samples=[{"l1": 1e-6}, {"l1": 1e-2}], epochs=3)
+    shutil.rmtree(tmp_path / "trials" / made.keys["cnn", 0, 1])
+    text = Page(write_report(tmp_path, "report")).text
+    assert "The best is sample 1 of cnn with l1 = 0.01" in text
+    assert text.count("among those with the most finished seeds") == 4
+
+
+def test_networks_of_equal_accuracy_are_not_told_apart(tmp_path: Path, undrawn: None) -> None:
+    variants: dict[str, tuple[dict[str, Any], list[str]]] = {"cnn": ({}, []), "penalty": ({"l2": 0.5}, [])}
+    make_ledger(tmp_path, seeds=2, variants=variants, dead=("l2",), epochs=3)
+    assert "is on average the same as that of cnn" in Page(write_report(tmp_path, "report")).text
+
+
+def test_doubt_about_labels_is_told_only_where_errors_gather_there(tmp_path: Path, undrawn: None) -> None:
+    make_ledger(tmp_path, seeds=1, variants=ONE, votes=True, epochs=3)
+    assert "may be doubt about the label" in votes_of_errors(tmp_path, against=True)
+    assert "may be doubt about the label" not in votes_of_errors(tmp_path, against=False)
+
+
+def votes_of_errors(path: Path, *, against: bool) -> str:
+    """The page after each test image got ten votes, for its label or another one as the network was right or, if ``against``, wrong."""
+    predictions = np.load(next(path.glob("trials/*/predictions.npz")))["test_selected"].argmax(axis=1)
+    file = next(path.glob("data/*/evaluation.npz"))
+    arrays = dict(np.load(file))
+    labels = arrays["test_labels"]
+    disagrees = (predictions != labels) == against
+    disagrees[:5] = ~disagrees[:5]  # so that neither kind is of one sort alone
+    size = arrays["test_votes"].shape[1]
+    arrays["test_votes"] = 10 * np.eye(size, dtype=np.float32)[(labels + disagrees) % size]
+    np.savez_compressed(file, **arrays)
+    return Page(write_report(path, "report")).text
 
 
 @pytest.mark.parametrize("fate", ["missing", "failed", "diverged", "running"])

@@ -53,6 +53,13 @@ def test_equal_differences_have_no_p_value() -> None:
     assert math.isnan(same.p)
 
 
+def test_differences_that_only_rounding_tells_apart_have_no_p_value() -> None:
+    shifted = paired_difference([0.9, 0.8, 0.7], [0.8, 0.7, 0.6])
+    assert shifted.deviation > 0
+    assert shifted.is_point
+    assert math.isnan(shifted.p)
+
+
 def test_an_interval_of_shares_ends_where_shares_end() -> None:
     wide = mean_interval([0.1, 0.9]).within(0, 1)
     assert (wide.low, wide.mean, wide.high) == (0, 0.5, 1)

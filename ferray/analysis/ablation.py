@@ -11,11 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from ferray.analysis.fonts import lettered
 from ferray.analysis.results import Results
 from ferray.analysis.selection import finished_of, speaking_trials
 from ferray.analysis.statistics import Estimate, bootstrap_mean, paired_difference
 from ferray.analysis.style import GREY, SPLIT_COLOURS, hide_y_marks, new_figure, note_synthetic, shortened
 from ferray.analysis.variants import Variant
+
+LEAST = 0.5
+"""Points to either side of zero that a figure of differences always shows, lest no difference at all look like one."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +134,10 @@ def draw_ablation(info: AblationInfo) -> Figure:
                 note = "no pair of finished seeds"
                 axes.text(0.02, place, note, transform=axes.get_yaxis_transform(), color=GREY, va="center", fontsize=7)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set_xlabel(f"accuracy minus that of {shortened(info.baseline)} (points)")
         hide_y_marks(axes)
+    low, high = panels[0].get_xlim()
+    panels[0].set_xlim(min(low, -LEAST), max(high, LEAST))
+    figure.supxlabel(f"accuracy minus that of {lettered(info.baseline)} (points)", fontsize=8)
     ticks = [f"{name} (n={removal.difference[info.headline].n})" for name, removal in zip(names, info.removals, strict=True)]
     panels[0].set_yticks(range(len(names)), ticks)
     panels[0].set_ylim(len(names) - 0.4, -0.6)

@@ -11,12 +11,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ferray.analysis.remarks import subset
 from ferray.analysis.results import Results
 from ferray.analysis.selection import finished_of, speaking_trials
 from ferray.analysis.statistics import Estimate, mean_interval, wilson
 from ferray.analysis.style import GREY, INK, SPLIT_COLOURS, hide_y_marks, new_figure, note_synthetic, shortened
 from ferray.analysis.wording import network_label
-from ferray.config import flatten
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,6 @@ def models_info(results: Results) -> ModelsInfo:
                 minutes=mean_interval(finished["seconds"].to_numpy(float) / 60),
             )
         )
-    subset = flatten((results.study or {}).get("settings", {})).get("data.subset") is not None
     return ModelsInfo(
         models=tuple(models),
         labels=results.split_labels,
@@ -121,7 +120,7 @@ def models_info(results: Results) -> ModelsInfo:
         samples=int(results.trials.groupby("variant")["sample"].nunique().max()) if len(results.trials) else 1,
         images=images,
         majority={split: 100 * max(results.data["counts"][split].values()) / max(1, images[split]) for split in splits},
-        subset=subset,
+        subset=subset(results) is not None,
         synthetic=results.synthetic,
     )
 

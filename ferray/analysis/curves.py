@@ -158,7 +158,8 @@ def draw_curves(info: CurvesInfo, columns: int = 4) -> Figure:
     for axes in [*shared["accuracy"][1:], *shared["loss"]]:
         axes.sharex(shared["accuracy"][0])  # so that a training that ended early is seen to have
     if shared["loss"] and math.isfinite(info.highest_loss):
-        shared["loss"][0].set_ylim(top=info.highest_loss)
+        lowest = float(info.lines.loc[info.lines["metric"] == "loss", "value"].min())
+        shared["loss"][0].set_ylim(lowest - 0.05 * (info.highest_loss - lowest), info.highest_loss)
     if not info.variants:
         grid[0, 0].text(0, 0.5, "no epoch recorded yet", transform=grid[0, 0].transAxes)
     handles = [figure.axes[0].plot([], [], color=_COLOURS[split], linewidth=1.6)[0] for split in CURVE_SPLITS]

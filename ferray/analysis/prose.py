@@ -113,14 +113,14 @@ def _comparison(first: ModelSummary, other: ModelSummary, models: ModelsInfo) ->
     sizes = [f"{model.variant} ({count(model.parameters)} parameters)" for model in (other, first)]
     if not difference.n:
         return f"No seed of both {sizes[0]} and {sizes[1]} has finished."
-    word = "above" if difference.mean > 0 else "below"
     sure = "one seed, so no interval"
     if difference.is_point:
         sure = f"the same in all {difference.n} seeds"
     elif difference.has_interval:
         sure = f"paired difference, 95 % interval {interval(difference, sign=True)}, {difference.n} seeds"
     gap = plain(abs(difference.mean))
-    return f"The accuracy of {sizes[0]} lies {gap} points {word} that of {sizes[1]} on the {models.labels[models.headline]} set ({sure})."
+    lies = f"lies {gap} points {'above' if difference.mean > 0 else 'below'}" if float(gap) else "is on average the same as"
+    return f"The accuracy of {sizes[0]} {lies} that of {sizes[1]} on the {models.labels[models.headline]} set ({sure})."
 
 
 def process_sentences(curves: CurvesInfo) -> list[str]:
@@ -247,22 +247,28 @@ def search_sentences(search: SearchInfo) -> list[str]:
     """How much was tried, and what was chosen by what."""
     chosen = [one for one in search.samples if one.chosen and one.validation.n]
     variants = len({one.variant for one in search.samples})
-    tried = f"The search tried {plural(len(search.samples), 'sample')} of {listed(search.fields)} over {plural(variants, 'variant')}."
-    speaks = f"For each variant, the sample of highest mean accuracy on the {search.label} set speaks for it in the other sections."
+    done = sum(one.validation.n > 0 for one in search.samples)
+    samples = plural(done, "sample") if done == len(search.samples) else f"{done} of {plural(len(search.samples), 'planned sample')}"
+    tried = f"The search tried {samples} of {listed(search.fields)} over {plural(variants, 'variant')}."
+    speaks = (
+        f"For each variant, the sample of highest mean accuracy on the {search.label} set, among those with the most finished seeds, "
+        "speaks for it in the other sections."
+    )
     sentences = [tried, speaks]
     if chosen:
         best = chosen[0]
         values = listed([f"{name} = {setting(value)}" for name, value in best.values.items()])
         reached = f"{measured(best.validation)} on the {search.label} set"
-        sentences.append(f"The best is sample {best.sample} of {best.variant} with {values}: {reached}.")
+        sentences.append(f"The best is sample {best.sample} of {best.variant}{f' with {values}' if values else ''}: {reached}.")
     return sentences
 
 
 def protocol_sentences(labels: Mapping[str, str], *, searched: bool) -> list[str]:
     """What was selected on what, and what the numbers therefore mean; ``labels`` has the splits with figures."""
     validation = labels["validation"]
-    sample = f" The sample of each variant is the one of highest mean accuracy on the {validation} set." if searched else ""
-    unseen = "There is no test set, so no figure here is of images that selected nothing."
+    rule = f"of highest mean accuracy on the {validation} set, among those with the most finished seeds"
+    sample = f" The sample of each variant is the one {rule}." if searched else ""
+    unseen = "There are no figures on a test set, so none here is of images that selected nothing."
     if "test" in labels:
         unseen = f"The {labels['test']} set, recorded after every epoch, is used by nothing that selects an epoch, a setting or a variant."
     return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ferray.analysis.results import Results
 from ferray.analysis.twins import twin_sentences
 from ferray.analysis.wording import sentence
+from ferray.config import flatten
 
 
 def remarks(results: Results) -> list[str]:
@@ -14,12 +15,21 @@ def remarks(results: Results) -> list[str]:
 
 def near_identical(results: Results) -> list[str]:
     """The data's notes about near-identical images on both sides of a split."""
-    return [sentence(note) for note in notes(results) if "identical" in note]
+    part = " That is counted in the whole data set, of which this study takes a part." if subset(results) else ""
+    return [f"{sentence(note)}{part}" for note in results.data.get("notes") or () if "identical" in note]
 
 
 def notes(results: Results) -> list[str]:
-    """What was done to the data before they were a data set, as its source tells."""
-    return [str(note) for note in results.data.get("notes") or ()]
+    """What was done to the data before the study had them, as their source tells, which knows nothing of the part that a study takes."""
+    part = subset(results)
+    taken = [f"of the whole data set the study takes {part:,} training images, and the same share of the other splits"] if part else []
+    return [*(str(note) for note in results.data.get("notes") or ()), *taken]
+
+
+def subset(results: Results) -> int | None:
+    """How many training images the study takes of its data set, or None where it takes all."""
+    taken: int | None = flatten((results.study or {}).get("settings", {})).get("data.subset")
+    return taken
 
 
 def _missing(results: Results) -> list[str]:

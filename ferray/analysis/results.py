@@ -154,8 +154,8 @@ class Results:
         - key, study, variant, status: text; status is finished, diverged, failed, running, interrupted, missing or damaged
         - sample, seed, selected_epoch, epochs (recorded so far), parameters, attempts: whole numbers, <NA> where there is none
         - seconds: of all epochs together, without the time between attempts
-        - ``{train,validation,test}_{loss,accuracy,macro_f1}`` at the selected epoch, NaN for trials without one, and ``last_*``, the
-          same at the last epoch; accuracies and macro-F1 lie in 0..1. ``test_*`` are all NaN where ``splits`` has no test split
+        - ``{train,validation,test}_{loss,accuracy,macro_f1}`` at the selected epoch, NaN for trials without one (a diverged one may have
+          one), and ``last_*``, the same at the last epoch; shares lie in 0..1; ``test_*`` are all NaN where ``splits`` has no test split
         - ``config.*``: every setting of the trial, nested ones by dotted names; NaN or None where a trial has no such setting
         - error: type and message of a failure, or None
         """

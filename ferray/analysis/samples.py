@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from ferray.analysis.results import Results
 from ferray.analysis.selection import chosen_samples, searched_fields
@@ -135,6 +135,7 @@ def draw_search(info: SearchInfo) -> Figure:
             axes.set_xlim(-0.6, max(1, len(labels[name])) - 0.4)
         elif info.logarithmic[name]:
             axes.set_xscale("log")
+            axes.set_xticks(logarithmic_ticks(*axes.get_xlim()))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes.xaxis.set_minor_formatter(NullFormatter())
         lacking = info.points["key"].nunique() - points["key"].nunique()
@@ -145,6 +146,16 @@ def draw_search(info: SearchInfo) -> Figure:
     figure.legend(handles, ["chosen sample", "other samples"], loc="outside lower center", ncols=2)
     note_synthetic(figure, info.synthetic)
     return figure
+
+
+def logarithmic_ticks(low: float, high: float) -> list[float]:
+    """Two to five round numbers in a range of positive ones: powers of ten where two lie in it, else finer steps."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1,), (1, 2, 5), range(1, 10)):
+        inside = [tick for decade in decades for step in steps if low <= (tick := float(f"{step}e{decade}")) <= high]
+        if len(inside) > 1:
+            return inside[:: math.ceil(len(inside) / 5)]
+    return [float(tick) for tick in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= tick <= high]
 
 
 def _draw_field(axes: Axes, info: SearchInfo, name: str, points: pd.DataFrame) -> None:

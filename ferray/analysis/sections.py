@@ -82,8 +82,8 @@ def _process(page: Page, curves: CurvesInfo) -> None:
             lambda chosen=chosen: draw_curves(chosen),  # type: ignore[misc]
             f"Accuracy and loss against epoch, training and {curves.labels['validation']} set. Thin lines are seeds, the thick line is "
             "their mean over n seeds, the band reaches one standard deviation over seeds up and down; hollow dots mark the selected "
-            "epochs. Training figures are running ones over each epoch's augmented batches, with dropout where there is any, and are "
-            "therefore pessimistic about the training images."
+            "epochs. Training figures are running ones over each epoch's batches, with augmentation and dropout where there are any, and "
+            "are therefore pessimistic about the training images."
             + (f" Losses above {curves.highest_loss:.1f} are cut off." if math.isfinite(curves.highest_loss) else ""),
         )
 

@@ -80,14 +80,14 @@ def paired_difference(values: Numbers, reference: Numbers, level: float = LEVEL)
 
     Speaks about the *training*, like ``mean_interval`` of the differences. Seeds are blocks: what a seed does to both sides drops
     out. A pair with a value that is not finite (a failed trial) is left out, so ``n`` counts complete pairs. The p-value is NaN
-    where all differences are equal, since there is no spread to judge them by. Five pairs or fewer are the reason for t: the exact
-    Wilcoxon test of five pairs cannot go below 0.0625.
+    where all differences are equal up to rounding, since there is no spread to judge them by. Five pairs or fewer are the reason
+    for t: the exact Wilcoxon test of five pairs cannot go below 0.0625.
     """
     left, right = np.asarray(values, dtype=float), np.asarray(reference, dtype=float)
     if left.shape != right.shape:
         raise ValueError(f"paired values need the same length, not {left.size} and {right.size}")
     estimate = mean_interval(left - right, level)
-    if not estimate.has_interval or estimate.deviation == 0:
+    if not estimate.has_interval or estimate.is_point:
         return estimate
     t = estimate.mean / (estimate.deviation / math.sqrt(estimate.n))
     p = 2 * float(stats.t.sf(abs(t), estimate.n - 1))

@@ -95,8 +95,8 @@ def models_table(info: ModelsInfo) -> Table:
                 row.append("" if published is None else plain(published))
         rows.append((*row, plain(model.macro_f1[info.headline].mean), minutes(model.minutes.mean)))
     caption = (
-        "Accuracy of each variant at the epoch selected on validation: mean over the finished seeds with Student's t interval, "
-        "which speaks about the training, not about the choice of the images. "
+        "Accuracy of each variant at the epoch selected on validation: mean over the finished seeds with Student's t interval "
+        "(within 0 to 100 %), which speaks about the training, not about the choice of the images. "
         f"Macro-F1 is that of the {info.labels[info.headline]} set; minutes are the mean per trial."
     )
     if info.searched:

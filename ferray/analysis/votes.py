@@ -127,10 +127,9 @@ def votes_sentences(votes: VotesInfo) -> list[str]:
         first = votes.variants[0]
         agree, disagree = (first.accuracy[kind] for kind in ("agree", "disagree"))
         if agree.n and disagree.n:
-            sentences.append(
-                f"{first.variant} answers with the label in {measured(agree)} of the images where the vote agrees with it, and in "
-                f"{measured(disagree)} where it does not: part of what counts as an error is doubt about the label."
-            )
+            told = f"{first.variant} answers with the label in {measured(agree)} of the images where the vote agrees with it, and in "
+            doubt = ": part of what counts as an error may be doubt about the label" if disagree.mean < agree.mean else ""
+            sentences.append(f"{told}{measured(disagree)} where it does not{doubt}.")
     if any(one.soft for one in votes.variants):
         sentences.append(f"Trained on votes: {listed([one.variant for one in votes.variants if one.soft])}.")
     return sentences

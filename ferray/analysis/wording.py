@@ -109,7 +109,10 @@ def plural(number: int, noun: str, nouns: str | None = None) -> str:
 
 def represented(samples: int, label: str) -> str:
     """Which of the samples of a search speaks for a variant."""
-    return f"Each variant is represented by the best of its samples (up to {samples:,}), chosen by mean accuracy on the {label} set."
+    return (
+        f"Each variant is represented by the best of its samples (up to {samples:,}), chosen by mean accuracy on the {label} set, among "
+        "those with the most finished seeds."
+    )
 
 
 def summed(seeds: int) -> str:
