@@ -79,6 +79,22 @@ def put_aside(ledger: Ledger, key: str) -> Path | None:
     return place if _move_trial(ledger, key, place) else None
 
 
+def put_back(ledger: Ledger, key: str, place: Path) -> bool:
+    """Returns a record that was put aside to its place; False where the trial has begun anew, or a driver has it, and it stays aside."""
+    lock = acquire(ledger, key)
+    if lock is None:
+        return False
+    with lock:
+        if ledger.record_file(key).exists() or ledger.epochs_file(key).exists():
+            return False
+        try:
+            shutil.rmtree(ledger.trial_folder(key))
+            os.replace(place, ledger.trial_folder(key))
+        except OSError:  # as where a driver begins at this moment
+            return False
+    return True
+
+
 def size(folder: Path) -> int:
     """Bytes of all files in a folder, or of a file."""
     if not folder.is_dir():
