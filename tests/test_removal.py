@@ -171,3 +171,20 @@ def test_a_trial_that_is_removed_just_before_it_is_locked_is_locked_all_the_same
     assert lock is not None
     assert ledger.status(ledger.keys()[0]) == "running"
     lock.close()
+
+
+@pytest.mark.parametrize("filters", [Filters(unused=True), Filters(study="one")])
+def test_what_a_study_that_cannot_be_read_may_plan_is_not_taken_for_unused(ledger: Ledger, filters: Filters) -> None:
+    ledger.study_file("two").write_text("{")
+    with pytest.raises(LedgerError, match=r"two/study\.json cannot be read"):
+        removal.prepare(ledger, filters)
+
+
+@pytest.mark.parametrize("name", ["../studies/one", "../../outside", "one/", ".."])
+def test_a_path_is_no_study(ledger: Ledger, name: str) -> None:
+    outside = ledger.path.parent / "outside"
+    for folder in (outside, ledger.path):
+        folder.mkdir(exist_ok=True)
+        (folder / "study.json").write_text("{}")
+    with pytest.raises(LedgerError, match="no study"):
+        removal.prepare(ledger, Filters(study=name))

@@ -51,7 +51,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
 
 
 def start(storage: Path, *, epochs: int = 2, how: str = "local") -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(storage), str(epochs), how],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
@@ -95,7 +95,9 @@ def test_a_search_runs_every_point_of_the_grid_at_every_draw(tmp_path: Path) -> 
 @pytest.mark.slow
 def test_on_ray_the_numbers_are_those_of_this_process(undisturbed: Ledger, tmp_path: Path) -> None:
     said: list[str] = []
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)]
     outcome = run(STUDY, tmp_path, say=said.append)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)] == handlers
     assert (outcome.trained, outcome.statuses, outcome.interrupted) == (4, {"finished": 4}, False)
     there = numbers(undisturbed)
     assert numbers(Ledger(tmp_path)) == {trial.key: there[trial.key] for trial in STUDY.plan()}

@@ -39,11 +39,15 @@ def prepare(ledger: Ledger, filters: Filters, keys: Iterable[str] = ()) -> Remov
     """What a removal would take: the given trials, or those that fit the filters.
 
     With a study and no further filter the study itself goes, with those of its trials that no other study plans. With a study and
-    further filters only such trials go. Raises LedgerError where nothing is meant, or a trial is running.
+    further filters only such trials go. Raises LedgerError where nothing is meant, a trial is running, or a
+    study's document cannot be read where what goes depends on what studies plan.
     """
     named = [catalog.resolve(ledger, key) for key in keys]
     if not filters and not named:
         raise LedgerError("say what to remove: KEY..., --study NAME, or filters such as --status failed")
+    if filters.study is not None or filters.unused:
+        for name in ledger.studies():
+            ledger.study(name)  # nobody knows what trials one that cannot be read still plans
     chosen = catalog.select(ledger, filters) if filters else catalog.entries(ledger, named)
     if filters and named:
         chosen = [entry for entry in chosen if entry.key in named]
