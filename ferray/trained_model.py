@@ -25,6 +25,18 @@ FORMAT = 1
 DESCRIPTION, WEIGHTS, ONNX, CODE = "model.json", "model.safetensors", "model.onnx", "code"
 """The files of an exported network, and the folder of the user's own code that its network stands on."""
 
+FIELDS: Mapping[str, type] = {
+    "config": dict,
+    "code": dict,
+    "classes": list,
+    "weights.sha256": str,
+    "preprocessing.channels": int,
+    "preprocessing.height": int,
+    "preprocessing.width": int,
+    "preprocessing.resize": str,
+}
+"""What a description must say, by dotted name."""
+
 BATCH = 256
 """Images per forward pass, as in the evaluations of a training."""
 
@@ -65,7 +77,8 @@ def load_model(path: str | os.PathLike[str], *, device: str = "cpu") -> Model:
     """The network in a folder that `python -m ferray.export` wrote, or in its model.onnx.
 
     Weights are read as safetensors, which hold numbers only. Where the network is of the exporting user's own making, the code in the
-    folder is run: load only what you would also run as a program. A model.onnx holds no such code, and needs onnxruntime.
+    folder is run, or the function of an installed package that model.json names: load only what you would also run as a program. A
+    model.onnx holds no such code, and needs onnxruntime.
     Raises ModelError where there is no exported network, or its files do not fit together.
     """
     place = Path(path)
@@ -166,11 +179,24 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 def checked(description: Any, where: str) -> dict[str, Any]:
     """The description, if it is one. Raises ModelError."""
-    needed = {"format", "config", "preprocessing", "classes", "weights", "code"}
-    if not isinstance(description, dict) or not needed <= set(description):
+    if not isinstance(description, dict) or "format" not in description:
         raise ModelError(f"{where} does not describe an exported network of ferray")
     if description["format"] != FORMAT:
         raise ModelError(f"{where} has format {description['format']}; this version of ferray reads format {FORMAT}")
+    wrong = [name for name, kind in FIELDS.items() if not isinstance(_within(description, name), kind)]
+    if code := _within(description, "code"):
+        named = [_within(description, f"code.{name}") for name in ("reference", "module", "name")]
+        is_named = all(isinstance(name, str) for name in named) and all(part.isidentifier() for part in str(named[1]).split("."))
+        wrong += [] if is_named or not isinstance(code, dict) else ["code"]
+    if wrong:
+        raise ModelError(f"{where} does not describe an exported network of ferray: not as it should be: {', '.join(wrong)}")
+    return description
+
+
+def _within(description: Any, name: str) -> Any:
+    """What stands there under a dotted name, or None."""
+    for part in name.split("."):
+        description = description.get(part) if isinstance(description, dict) else None
     return description
 
 

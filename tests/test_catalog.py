@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ledger_fixture import make_ledger
@@ -47,6 +49,31 @@ def test_a_trial_with_a_damaged_file_is_a_row_that_says_so(ledger: Ledger, name:
     key = next(entry.key for entry in catalog.entries(ledger) if entry.status == "finished")
     (ledger.trial_folder(key) / name).write_text("[]")
     assert {entry.key: entry.status for entry in catalog.entries(ledger)}[key] == "damaged"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"epochs": None}, {"seconds": "6.1"}, {"ended": 5}, {"ended": "yesterday"}, {"digests": []}, {"error": "no"}, {"selected_epoch": "1"}],
+)
+def test_a_record_whose_fields_are_of_other_types_is_damaged(ledger: Ledger, change: dict[str, Any]) -> None:
+    key = next(entry.key for entry in catalog.entries(ledger) if entry.status == "finished")
+    record = json.loads(ledger.record_file(key).read_text())
+    ledger.record_file(key).write_text(json.dumps({**record, **change}))
+    assert {entry.key: entry.status for entry in catalog.entries(ledger)}[key] == "damaged"
+
+
+def test_a_time_without_a_zone_is_one_of_this_machine(ledger: Ledger) -> None:
+    key = next(entry.key for entry in catalog.entries(ledger) if entry.status == "finished")
+    record = json.loads(ledger.record_file(key).read_text())
+    ledger.record_file(key).write_text(json.dumps({**record, "ended": "2999-01-01T00:00:00"}))
+    assert catalog.entries(ledger)[-1].key == key
+
+
+@pytest.mark.parametrize("change", [{"plan": [{}]}, {"plan": "all"}, {"plan": [5]}, {"data": "fer2013"}, {"created": 5}])
+def test_a_study_whose_document_is_of_another_shape_is_passed_over(ledger: Ledger, change: dict[str, Any]) -> None:
+    document = json.loads(ledger.study_file("one").read_text())
+    ledger.study_file("one").write_text(json.dumps({**document, **change}))
+    assert {place.study for entry in catalog.entries(ledger) for place in entry.places} == {"two"}
 
 
 @pytest.mark.parametrize(

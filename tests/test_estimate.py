@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from studies import tiny
 
 from ferray import training
+from ferray.data import Dataset, Split
+from ferray.data.dataset import CLASSES
 from ferray.ledger import Ledger
 from ferray.running.estimate import duration, from_ledger, from_probe, makespan
 from ferray.running.runner import run
@@ -98,6 +102,25 @@ def test_a_probe_trains_each_distinct_network_once_on_few_images(monkeypatch: py
     assert set(pace.seconds) == {trial.key for trial in plan}
     assert all(0 < value < 60 for value in pace.seconds.values())
     assert pace.basis == "a probe of 3 training steps"
+
+
+def test_a_probe_takes_votes_along_and_leaves_the_threads_of_the_process_alone() -> None:
+    generator = np.random.default_rng(0)
+
+    def split(count: int) -> Split:
+        images = generator.integers(0, 256, (count, 1, 48, 48), np.uint8)
+        return Split(images, np.arange(count, dtype=np.int64) % 7, np.ones((count, 7), np.float32))
+
+    splits = {"train": split(100), "validation": split(40), "test": split(40)}
+    data = Dataset.build("made", CLASSES, splits, synthetic=True)
+    plan = tiny(ablate=None, seeds=1, base={**tiny().base, "soft_labels": True}).plan(data)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert set(from_probe(plan, data).seconds) == {trial.key for trial in plan}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_a_network_that_cannot_be_probed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from ferray.running.interruption import terminated_as_interrupted, undisturbed
+from ferray.running.interruption import handlers_kept, terminated_as_interrupted, undisturbed
 
 
 def test_sigterm_is_an_interruption_while_it_is_asked_for() -> None:
@@ -34,6 +34,15 @@ def test_what_is_undisturbed_hears_no_signals_and_restores_them() -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_handlers_that_a_library_leaves_behind_are_put_back() -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = [signal.getsignal(number) for number in numbers]
+    with handlers_kept():
+        for number in numbers:
+            signal.signal(number, lambda number, frame: None)
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 def test_in_other_threads_signals_stay_as_they_are() -> None:

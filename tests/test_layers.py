@@ -123,7 +123,7 @@ ALLOWED = {
     "running.interruption": set(),
     "running.ray_log": {"errors"},
     "running.machine": {"errors", "torch"},
-    "running.estimate": {"config", "errors", "ledger", "training"},  # training inside a function
+    "running.estimate": {"config", "errors", "ledger", "training", "torch"},  # training and torch inside functions
     "running.display": {"running.estimate", "ledger", "running.live"},
     "running.live": {"running.display", "running.estimate"},
     "running.progress": {"running.estimate", "ledger"},

@@ -90,6 +90,17 @@ def test_show_names_damage(made: Made) -> None:
     assert shown["status"] == "damaged"
 
 
+def test_show_names_an_earlier_failure_that_cannot_be_read(made: Made) -> None:
+    key = made.keys["slow", 0, 1]
+    folder = Ledger(made.path).trial_folder(key)
+    (folder / "failure-1.json").write_text(json.dumps({"error": {"type": "ValueError", "message": "unlucky", "traceback": "..."}}))
+    (folder / "failure-2.json").write_text("{")
+    done = command("show", key, storage=made.path)
+    assert done.returncode == 0, done.stderr
+    assert "earlier failure 1: ValueError: unlucky" in done.stdout
+    assert "failure-2.json cannot be read" in done.stdout
+
+
 def test_remove_asks_and_needs_a_yes(made: Made) -> None:
     done = command("remove", "--study", "report", "--dry-run", storage=made.path)
     assert "to remove: study report, its report and 4 trials (3 finished, 1 failed); frees" in done.stdout

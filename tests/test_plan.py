@@ -100,6 +100,8 @@ def test_a_study_that_this_machine_cannot_run_is_told_so_and_not_probed(tmp_path
         ({"cpus": 0.5}, Machine(2, 0), 4),
         ({"gpus": 0.25}, Machine(16, 2), 8),
         ({"gpus": 0.25}, Machine(3, 2), 3),
+        ({"gpus": 0.4}, Machine(16, 2), 4),  # two on each GPU; no trial has parts of both
+        ({"gpus": 2.0}, Machine(16, 3), 1),
         ({"gpus": 1.0}, Machine(16, 0), 0),
     ],
 )

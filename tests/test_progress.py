@@ -108,6 +108,18 @@ def test_the_best_of_a_variant_is_the_mean_over_its_finished_seeds_on_validation
     assert (best.seeds, round(best.accuracy, 3)) == (2, 0.7)
 
 
+def test_a_sample_with_fewer_finished_seeds_is_not_the_best_yet() -> None:
+    study = tiny(ablate=None, num_samples=2, search={"l2": {"choice": [1e-6, 1e-5, 1e-4, 1e-3]}}, search_seed=1)
+    plan = study.plan()
+    assert sorted((trial.sample, trial.config.seed) for trial in plan) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    progress = Progress("tiny", {trial.key: trial for trial in plan}, {}, {}, {}, Lines(lambda line: None), (1, 48, 48))
+    for trial in plan:
+        if trial.sample == 0 or trial.config.seed == 0:
+            progress.epoch(trial, row(1, accuracy=0.9 if trial.sample else 0.5))
+            progress.end(trial, "finished")
+    assert [(best.accuracy, best.seeds) for best in progress.best()] == [(0.5, 2)]
+
+
 def test_lines_tell_epochs_ends_time_left_and_failures_with_where_the_traceback_is() -> None:
     said: list[str] = []
     progress, plan, clock = begun(Lines(said.append))

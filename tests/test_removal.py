@@ -11,6 +11,7 @@ from ledger_fixture import make_ledger
 from ferray.errors import LedgerError
 from ferray.ledger import Ledger, catalog, removal
 from ferray.ledger.catalog import Filters
+from ferray.ledger.lock import acquire
 from ferray.ledger.writer import LedgerWriter
 
 VARIANTS = {"cnn": ({}, []), "slow": ({"learning_rate": 1e-4}, [])}  # type: ignore[var-annotated]
@@ -136,3 +137,54 @@ def test_what_is_put_aside_is_whole(ledger: Ledger) -> None:
     assert place is not None
     assert sorted(file.name for file in place.iterdir() if file.name != "lock") == files
     assert ledger.status(key) == "missing"
+
+
+def test_what_was_put_aside_comes_back_unless_the_trial_has_begun_anew(ledger: Ledger) -> None:
+    first, second, *_ = (entry.key for entry in catalog.entries(ledger) if entry.status == "finished")
+    for key in (first, second):
+        place = removal.put_aside(ledger, key)
+        assert place is not None
+        writer = LedgerWriter(ledger.path)
+        begun = writer.begin(key, {"config": {}})
+        assert not removal.put_back(ledger, key, place), "a driver has it"
+        if key == second:
+            writer.append(key, begun.attempt, {"epoch": 1})
+        writer.close()
+        assert removal.put_back(ledger, key, place) == (key == first) != place.exists()
+    assert ledger.status(first, verify=True) == "finished"
+    assert ledger.status(second, verify=True) == "interrupted"
+
+
+def test_a_trial_that_is_removed_just_before_it_is_locked_is_locked_all_the_same(ledger: Ledger, tmp_path: Path) -> None:
+    class Racing(Ledger):
+        """Its trial is moved away between the making of its folder and the opening of the lock."""
+
+        moved = False
+
+        def lock_file(self, key: str) -> Path:
+            if not self.moved:
+                self.moved = True
+                self.trial_folder(key).rename(tmp_path / "moved")
+            return super().lock_file(key)
+
+    lock = acquire(Racing(ledger.path), ledger.keys()[0])
+    assert lock is not None
+    assert ledger.status(ledger.keys()[0]) == "running"
+    lock.close()
+
+
+@pytest.mark.parametrize("filters", [Filters(unused=True), Filters(study="one")])
+def test_what_a_study_that_cannot_be_read_may_plan_is_not_taken_for_unused(ledger: Ledger, filters: Filters) -> None:
+    ledger.study_file("two").write_text("{")
+    with pytest.raises(LedgerError, match=r"two/study\.json cannot be read"):
+        removal.prepare(ledger, filters)
+
+
+@pytest.mark.parametrize("name", ["../studies/one", "../../outside", "one/", ".."])
+def test_a_path_is_no_study(ledger: Ledger, name: str) -> None:
+    outside = ledger.path.parent / "outside"
+    for folder in (outside, ledger.path):
+        folder.mkdir(exist_ok=True)
+        (folder / "study.json").write_text("{}")
+    with pytest.raises(LedgerError, match="no study"):
+        removal.prepare(ledger, Filters(study=name))

@@ -11,7 +11,7 @@ import pytest
 from studies import numbers, tiny
 
 from ferray import training
-from ferray.errors import LedgerError
+from ferray.errors import LedgerError, ResourceError
 from ferray.ledger import Ledger, catalog
 from ferray.ledger.catalog import Filters
 from ferray.ledger.rerun import rerun, restore
@@ -139,3 +139,42 @@ def test_running_trials_and_those_of_no_study_are_refused(tmp_path: Path) -> Non
     ledger.study_file("tiny").unlink()
     with pytest.raises(LedgerError, match="no study plans the trial"):
         rerun(ledger, [entry for entry in catalog.entries(ledger) if entry.status == "finished"], local=True, say=silent)
+
+
+def test_a_run_that_cannot_begin_leaves_every_record_where_it_was(tmp_path: Path) -> None:
+    run(tiny(ablate=None), tmp_path, local=True, say=silent)
+    ledger = Ledger(tmp_path)
+    before = numbers(ledger)
+    said: list[str] = []
+    with pytest.raises(ResourceError, match="no Ray cluster answers"):
+        rerun(ledger, catalog.entries(ledger), address="127.0.0.1:1", say=said.append)
+    assert numbers(ledger) == before
+    assert [ledger.status(key, verify=True) for key in ledger.keys()] == ["finished"] * 2
+    assert not list(ledger.earlier_folder.iterdir())
+    assert said[-1].startswith("2 of the records that were put aside are back")
+
+
+def test_an_interruption_keeps_what_has_begun_anew_puts_back_the_rest_and_begins_no_other_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tiny(ablate=None, seeds=3), tmp_path, local=True, say=silent)
+    run(tiny(name="zweite", ablate=None, seeds=[7]), tmp_path, local=True, say=silent)
+    ledger = Ledger(tmp_path)
+    chosen = catalog.entries(ledger)
+    real = training.fit
+    asked = []
+
+    def interrupted_in_the_second(config: Any, *arguments: Any, **options: Any) -> Iterator[Any]:
+        asked.append(config.seed)
+        for epoch in real(config, *arguments, **options):
+            yield epoch
+            if len(asked) == 2:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "fit", interrupted_in_the_second)
+    outcomes = rerun(ledger, chosen, local=True, say=silent)
+    assert [outcome.interrupted for outcome in outcomes] == [True]
+    assert len(asked) == 2
+    seeds = {ledger.trial(key)["config"]["seed"]: ledger.status(key, verify=True) for key in ledger.keys()}
+    assert seeds == {0: "finished", 1: "interrupted", 2: "finished", 7: "finished"}
+    assert len(list(ledger.earlier_folder.iterdir())) == 2

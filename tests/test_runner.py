@@ -26,6 +26,10 @@ from ferray.ledger.writer import LedgerWriter
 from ferray.running.runner import _save, run
 from ferray.study import Study
 
+PATIENCE = 200
+"""Seconds that a driver may take on a machine with other work; a tenth of it is usual."""
+LONG = 3 * PATIENCE
+"""For a test that waits for a driver up to three times."""
 STUDY = tiny()
 STUDY_OF_12 = tiny(base={**STUDY.base, "epochs": 12})
 DRIVER = """
@@ -51,14 +55,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
 
 
 def start(storage: Path, *, epochs: int = 2, how: str = "local") -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(storage), str(epochs), how],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
     )  # fmt: skip
 
 
-def wait_for(condition: Any, seconds: float = 90) -> None:
+def wait_for(condition: Any, seconds: float = PATIENCE) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -93,9 +97,12 @@ def test_a_search_runs_every_point_of_the_grid_at_every_draw(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(LONG)
 def test_on_ray_the_numbers_are_those_of_this_process(undisturbed: Ledger, tmp_path: Path) -> None:
     said: list[str] = []
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)]
     outcome = run(STUDY, tmp_path, say=said.append)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)] == handlers
     assert (outcome.trained, outcome.statuses, outcome.interrupted) == (4, {"finished": 4}, False)
     there = numbers(undisturbed)
     assert numbers(Ledger(tmp_path)) == {trial.key: there[trial.key] for trial in STUDY.plan()}
@@ -103,6 +110,7 @@ def test_on_ray_the_numbers_are_those_of_this_process(undisturbed: Ledger, tmp_p
     assert list(Ledger(tmp_path).tune_folder.rglob("events.out.tfevents*")), "TensorBoard shows the runs"
 
 
+@pytest.mark.timeout(LONG)
 @pytest.mark.parametrize("how", ["local", pytest.param("ray", marks=pytest.mark.slow)])
 def test_a_killed_driver_goes_on_where_it_was_with_the_same_numbers(tmp_path: Path, how: str) -> None:
     ledger = Ledger(tmp_path / "disturbed")
@@ -113,7 +121,7 @@ def test_a_killed_driver_goes_on_where_it_was_with_the_same_numbers(tmp_path: Pa
     begun = {key: len(ledger.epochs(key)) for key in ledger.keys()}
     assert 0 < sum(begun.values()) < 4 * 12
     again = start(ledger.path, epochs=12, how=how)
-    output = again.communicate(timeout=100)[0]
+    output = again.communicate(timeout=PATIENCE)[0]
     assert "{'finished': 4}" in output, output
     if how == "local":
         half = next(key for key, epochs in begun.items() if 5 <= epochs < 12)
@@ -124,21 +132,23 @@ def test_a_killed_driver_goes_on_where_it_was_with_the_same_numbers(tmp_path: Pa
     assert numbers(ledger) == numbers(Ledger(tmp_path / "undisturbed"))
 
 
+@pytest.mark.timeout(LONG)
 @pytest.mark.parametrize("how", ["local", pytest.param("ray", marks=pytest.mark.slow)])
 def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(tmp_path: Path, how: str) -> None:
     ledger = Ledger(tmp_path)
     driver = start(tmp_path, epochs=12, how=how)
     wait_for(lambda: any(ledger.epochs(key) for key in ledger.keys()))
     os.kill(driver.pid, signal.SIGINT)
-    output = driver.communicate(timeout=60)[0]
+    output = driver.communicate(timeout=PATIENCE)[0]
     assert driver.returncode == 130, output
     assert "Traceback" not in output
-    assert "{'finished': 4}" in start(tmp_path, epochs=12, how=how).communicate(timeout=100)[0]
+    assert "{'finished': 4}" in start(tmp_path, epochs=12, how=how).communicate(timeout=PATIENCE)[0]
 
 
+@pytest.mark.timeout(LONG)
 def test_two_drivers_on_one_ledger_share_the_work(undisturbed: Ledger, tmp_path: Path) -> None:
     drivers = [start(tmp_path) for _ in range(2)]
-    outputs = [driver.communicate(timeout=100)[0] for driver in drivers]
+    outputs = [driver.communicate(timeout=PATIENCE)[0] for driver in drivers]
     assert all("{'finished': 4}" in output for output in outputs), outputs
     ledger = Ledger(tmp_path)
     there = numbers(undisturbed)
@@ -174,6 +184,7 @@ def test_a_damaged_record_is_named_set_aside_and_run_again(undisturbed: Ledger) 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(LONG)
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there, and would not be pretended")
 def test_each_trial_has_the_gpu_that_ray_gives_it(tmp_path: Path) -> None:
     """The GPUs are pretended, so that trials fail over them; where they were placed is in their records."""
@@ -243,6 +254,7 @@ def test_a_disk_that_fills_up_is_told_and_the_study_goes_on_when_there_is_space(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(LONG)
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a small disk")
 def test_a_disk_that_fills_up_under_ray_ends_the_run_with_one_clear_error(tmp_path: Path) -> None:
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500k", "none", str(tmp_path)], check=False, capture_output=True)
@@ -257,18 +269,20 @@ def test_a_disk_that_fills_up_under_ray_ends_the_run_with_one_clear_error(tmp_pa
         subprocess.run(["umount", str(tmp_path)], check=True)
 
 
+@pytest.mark.timeout(LONG)
 @pytest.mark.parametrize("how", ["local", pytest.param("ray", marks=pytest.mark.slow)])
 def test_sigterm_ends_as_cleanly_as_ctrl_c(tmp_path: Path, how: str) -> None:
     ledger = Ledger(tmp_path)
     driver = start(tmp_path, epochs=60, how=how)
     wait_for(lambda: any(ledger.epochs(key) for key in ledger.keys()))
     driver.terminate()
-    output = driver.communicate(timeout=60)[0]
+    output = driver.communicate(timeout=PATIENCE)[0]
     assert driver.returncode == 130, output
     assert "Traceback" not in output
     assert "interrupted: what has ended is kept" in output
 
 
+@pytest.mark.timeout(LONG)
 @pytest.mark.parametrize("how", ["local", pytest.param("ray", marks=pytest.mark.slow)])
 def test_ctrl_c_again_and_again_harms_nothing(tmp_path: Path, how: str) -> None:
     ledger = Ledger(tmp_path)
@@ -277,13 +291,14 @@ def test_ctrl_c_again_and_again_harms_nothing(tmp_path: Path, how: str) -> None:
     for _ in range(5):
         driver.send_signal(signal.SIGINT)
         time.sleep(0.1)
-    driver.communicate(timeout=60)
+    driver.communicate(timeout=PATIENCE)
     assert driver.returncode != 0
     assert all(ledger.status(key, verify=True) in ("finished", "interrupted") for key in ledger.keys())
-    assert "{'finished': 4}" in start(tmp_path, epochs=12).communicate(timeout=100)[0]
+    assert "{'finished': 4}" in start(tmp_path, epochs=12).communicate(timeout=PATIENCE)[0]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(LONG)
 def test_what_trials_print_is_found_in_the_file_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "talkative.py").write_text(
         "import sys, warnings\n"

@@ -195,7 +195,7 @@ def _entry(ledger: Ledger, key: str, places: tuple[Place, ...]) -> Entry:
             return Entry(key, ledger.status(key), places, config, data, len(rows), None, None, seconds, _written(ledger, key))
         selected = record["selected_epoch"]
         accuracy = None if selected is None else ledger.epoch(key, selected).get("validation_accuracy")
-        when = datetime.fromisoformat(record["ended"])
+        when = datetime.fromisoformat(record["ended"]).astimezone()
         return Entry(key, record["status"], places, config, data, record["epochs"], selected, accuracy, record["seconds"], when)
     except FileNotFoundError:  # it has just begun, or lost a file
         status: Status = "damaged" if ledger.record_file(key).exists() else ledger.status(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from ferray.config import flatten
@@ -49,7 +50,7 @@ def details(ledger: Ledger, key: str) -> dict[str, Any]:
         "epochs": rows,
         "files": files,
         "error": record.get("error"),
-        "earlier_failures": [json.loads(file.read_text())["error"] for file in sorted(folder.glob("failure-*.json"))],
+        "earlier_failures": [error for file in sorted(folder.glob("failure-*.json")) if (error := read(_failure, file))],
         "damage": damage,
     }
 
@@ -105,6 +106,15 @@ def _epochs(rows: list[dict[str, Any]], selected: int | None) -> list[str]:
 
 def _figure(value: Any) -> str:
     return "not finite" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _failure(file: Path) -> dict[str, Any]:
+    """What was raised by an earlier attempt. Raises LedgerError where the file does not tell it."""
+    try:
+        error: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["error"]
+        return {name: str(error[name]) for name in ("type", "message", "traceback")}
+    except (OSError, ValueError, LookupError, TypeError) as fault:
+        raise LedgerError(f"{file} cannot be read: {fault}") from None
 
 
 def _data_name(ledger: Ledger, fingerprint: str | None) -> str | None:

@@ -14,7 +14,12 @@ from ferray.ledger.reading import Ledger
 def acquire(ledger: Ledger, key: str) -> IO[bytes] | None:
     """The locked file of a trial, to be closed in the end, or None where another process or writer has it."""
     ledger.trial_folder(key).mkdir(parents=True, exist_ok=True)
-    file = ledger.lock_file(key).open("ab")
+    try:
+        file = ledger.lock_file(key).open("ab")
+    except FileNotFoundError:
+        if ledger.trial_folder(key).exists():
+            raise
+        return acquire(ledger, key)  # a removal has just moved the folder away
     for _ in range(5):  # someone who reads the ledger holds the lock for an instant, to see whether it is free
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

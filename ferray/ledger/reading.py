@@ -26,6 +26,7 @@ import fcntl
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +37,9 @@ from ferray.errors import LedgerError, nearest
 
 FORMAT = 1
 DEFAULT_STORAGE = "ferray_results"
+
+RECORD: dict[str, Any] = {"key": str, "status": str, "digests": dict, "epochs": int, "seconds": int | float, "ended": str}
+"""What every record has."""
 
 Status = Literal["finished", "diverged", "failed", "running", "interrupted", "missing", "damaged"]
 
@@ -128,16 +132,15 @@ class Ledger:
 
     def trial(self, key: str) -> dict[str, Any]:
         """What the trial is: its config, data fingerprint and engine version."""
-        return self._read(self.identity_file(key))
+        return self._read(self.identity_file(key), {"config": dict}, {"data": str, "files": dict})
 
     def record(self, key: str) -> dict[str, Any] | None:
         """How the trial ended, or None while it has not. Raises LedgerError where the record is damaged."""
         try:
-            record = self._read(self.record_file(key))
+            record = self._read(self.record_file(key), RECORD, {"selected_epoch": int, "attempts": int, "error": dict, "environment": dict})
         except FileNotFoundError:
             return None
-        is_one = record.get("status") in ("finished", "diverged", "failed") and isinstance(record.get("digests"), dict)
-        if record.get("key") != key or not is_one:
+        if record["key"] != key or record["status"] not in ("finished", "diverged", "failed"):
             raise LedgerError(f"{self.record_file(key)} is not the record of trial {key}")
         return record
 
@@ -207,7 +210,12 @@ class Ledger:
     def study(self, name: str) -> dict[str, Any]:
         """The study as last run: its text, settings, variants and plan. Raises LedgerError that names the studies there are."""
         try:
-            return self._read(self.study_file(name))
+            if Path(name).name != name or name == "..":  # a path, which would lead out of the folder of studies
+                raise FileNotFoundError
+            study = self._read(self.study_file(name), {}, {"plan": list, "data": dict, "settings": dict, "variants": dict, "created": str})
+            if not all(isinstance(one, dict) and {"key", "variant", "sample"} <= set(one) for one in study.get("plan") or []):
+                raise LedgerError(f"{self.study_file(name)}: its plan does not tell the trials' keys, variants and samples")
+            return study
         except FileNotFoundError:
             known = self.studies()
             there = ", ".join(known) if known else "none"
@@ -236,7 +244,8 @@ class Ledger:
         except OSError as error:
             raise LedgerError(f"{folder} does not hold the code that trials stand on: {error.strerror}") from None
 
-    def _read(self, file: Path) -> dict[str, Any]:
+    def _read(self, file: Path, needed: Mapping[str, Any] | None = None, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """A JSON object with fields of the ``needed`` types, and others that are null or of the ``known`` ones."""
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -245,6 +254,10 @@ class Ledger:
             raise LedgerError(f"{file} cannot be read: {error}") from None
         if not isinstance(content, dict):
             raise LedgerError(f"{file} does not hold a JSON object")
+        wrong = [name for name, kind in (needed or {}).items() if not isinstance(content.get(name), kind)]
+        wrong += [name for name, kind in (known or {}).items() if not isinstance(content.get(name), kind | None)]
+        if wrong:
+            raise LedgerError(f"{file} does not say what it should as {', '.join(wrong)}")
         return content
 
     @staticmethod
@@ -271,7 +284,7 @@ def file_digest(file: Path) -> str | None:
     try:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that no file can have
         return None
 
 

@@ -39,11 +39,15 @@ def prepare(ledger: Ledger, filters: Filters, keys: Iterable[str] = ()) -> Remov
     """What a removal would take: the given trials, or those that fit the filters.
 
     With a study and no further filter the study itself goes, with those of its trials that no other study plans. With a study and
-    further filters only such trials go. Raises LedgerError where nothing is meant, or a trial is running.
+    further filters only such trials go. Raises LedgerError where nothing is meant, a trial is running, or a
+    study's document cannot be read where what goes depends on what studies plan.
     """
     named = [catalog.resolve(ledger, key) for key in keys]
     if not filters and not named:
         raise LedgerError("say what to remove: KEY..., --study NAME, or filters such as --status failed")
+    if filters.study is not None or filters.unused:
+        for name in ledger.studies():
+            ledger.study(name)  # nobody knows what trials one that cannot be read still plans
     chosen = catalog.select(ledger, filters) if filters else catalog.entries(ledger, named)
     if filters and named:
         chosen = [entry for entry in chosen if entry.key in named]
@@ -77,6 +81,22 @@ def put_aside(ledger: Ledger, key: str) -> Path | None:
     """Moves a trial's whole record out of the way, to where nothing is lost; None where a driver is running it."""
     place = ledger.earlier_folder / f"{key}-{time.time_ns()}"
     return place if _move_trial(ledger, key, place) else None
+
+
+def put_back(ledger: Ledger, key: str, place: Path) -> bool:
+    """Returns a record that was put aside to its place; False where the trial has begun anew, or a driver has it, and it stays aside."""
+    lock = acquire(ledger, key)
+    if lock is None:
+        return False
+    with lock:
+        if ledger.record_file(key).exists() or ledger.epochs_file(key).exists():
+            return False
+        try:
+            shutil.rmtree(ledger.trial_folder(key))
+            os.replace(place, ledger.trial_folder(key))
+        except OSError:  # as where a driver begins at this moment
+            return False
+    return True
 
 
 def size(folder: Path) -> int:

@@ -35,30 +35,40 @@ def rerun(
     A trial that several studies plan runs as part of ``study``, else of the one that was run last. ``data`` says where the images lie
     now, if not where they were. Further options are those of ferray.running.runner.run. A failed or interrupted trial goes on from its
     checkpoint, and the record of its failure stays beside the new one; others begin anew, and their old record is moved to
-    ``earlier/``. With ``keep_weights`` all begin anew and keep their weights, also where the study says otherwise.
+    ``earlier/``. With ``keep_weights`` all begin anew and keep their weights, also where the study says otherwise. Where the run fails
+    or is interrupted, the old records of trials that have no epoch yet go back to their place.
     Raises LedgerError, and does nothing, where a trial is running, belongs to no study, or is not what its study would run today.
     """
     from ferray.running.runner import run
 
     ledger = Ledger(ledger.path.absolute())  # the current folder is changed below
-    place = None if data is None else Path(data).absolute()
+    images = None if data is None else Path(data).absolute()
     groups = _by_study(ledger, trials, study)
     rebuilt = {}
     for name, own in groups.items():
         with _where_it_ran(ledger, name):
-            rebuilt[name] = restore(ledger, name, keep_weights=keep_weights).located(place)
+            rebuilt[name] = restore(ledger, name, keep_weights=keep_weights).located(images)
             _check(ledger, rebuilt[name], own)
     outcomes = []
-    for name, own in groups.items():
-        for entry in own:
-            if keep_weights or entry.status in ("finished", "diverged", "damaged"):
-                aside = removal.put_aside(ledger, entry.key)
-                if aside is None:
-                    raise LedgerError(f"{entry.label} ({entry.key}) has begun to run meanwhile")
-                say(f"the record of {entry.label} was put aside as {aside}")
-        with _where_it_ran(ledger, name):
-            keys = {entry.key for entry in own}
-            outcomes.append(run(rebuilt[name], ledger.path, only=keys, retry_failed=True, say=say, **options))
+    aside: dict[str, Path] = {}
+    try:
+        for name, own in groups.items():
+            for entry in own:
+                if keep_weights or entry.status in ("finished", "diverged", "damaged"):
+                    place = removal.put_aside(ledger, entry.key)
+                    if place is None:
+                        raise LedgerError(f"{entry.label} ({entry.key}) has begun to run meanwhile")
+                    aside[entry.key] = place
+                    say(f"the record of {entry.label} was put aside as {place}")
+            with _where_it_ran(ledger, name):
+                keys = {entry.key for entry in own}
+                outcomes.append(run(rebuilt[name], ledger.path, only=keys, retry_failed=True, say=say, **options))
+            if outcomes[-1].interrupted:
+                break
+    finally:
+        returned = sum(removal.put_back(ledger, key, place) for key, place in aside.items())
+        if returned:
+            say(f"{returned} of the records that were put aside are back in their place, since their trials have not begun anew")
     return outcomes
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ferray.config import Config
 from ferray.errors import FerrayError, LedgerError
 from ferray.ledger import Ledger
@@ -130,6 +132,16 @@ def from_probe(trials: Sequence[Trial], data: Dataset) -> Pace:
 
     Networks whose probe fails, or that are not reached in time, are left out.
     """
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        return _probed(trials, data)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _probed(trials: Sequence[Trial], data: Dataset) -> Pace:
     shape = data.image_shape
     first: dict[str, Trial] = {}
     for trial in trials:
@@ -170,7 +182,7 @@ def _probe(trial: Trial, data: Dataset) -> float:
 
 
 def _first(split: Split, images: int) -> Split:
-    return replace(split, images=split.images[:images], labels=split.labels[:images])
+    return split.take(np.arange(min(images, len(split)), dtype=np.int64))
 
 
 def duration(seconds: float) -> str:

@@ -25,7 +25,7 @@ from ferray import environment
 from ferray.errors import LedgerError, ResourceError
 from ferray.ledger import Ledger
 from ferray.ledger.writer import LedgerWriter
-from ferray.running.interruption import terminated_as_interrupted, undisturbed
+from ferray.running.interruption import handlers_kept, terminated_as_interrupted, undisturbed
 from ferray.running.machine import Machine
 from ferray.running.ray_log import diverted, settle
 from ferray.running.trainable import STORAGE_FAILED, tune_trial
@@ -54,11 +54,12 @@ def experiments(
     """
     log = ledger.tune_folder / f"{study.name}.log"
     progress.display.say(f"what Ray and the trials print goes to {log}")
-    with diverted(log, whole_terminal=progress.display.is_live) as stream:
-        progress.doing = "connecting to Ray" if address or ray.is_initialized() else "starting Ray"
-        with redirect_stdout(stream), redirect_stderr(stream):
-            is_ours = connect(address)
+    with diverted(log, whole_terminal=progress.display.is_live) as stream, handlers_kept():
+        is_ours = not ray.is_initialized()
+        progress.doing = "connecting to Ray" if address or not is_ours else "starting Ray"
         try:
+            with redirect_stdout(stream), redirect_stderr(stream):
+                connect(address)
             with terminated_as_interrupted():  # again, since ray.init has put a handler of its own in the place of ours
                 if is_ours and not (address or os.environ.get("RAY_ADDRESS")):  # a cluster may still grow
                     there().check(study)
@@ -67,8 +68,9 @@ def experiments(
         finally:
             if is_ours:
                 with undisturbed():
-                    settle(stream)
-                    ray.shutdown()
+                    if ray.is_initialized():
+                        settle(stream)
+                    ray.shutdown()  # also of what an interruption left half started
 
 
 def connect(address: str | None) -> bool:
@@ -161,7 +163,8 @@ def _run(study: Study, todo: list[Trial], data: Dataset, actor: Any, ledger: Led
         ),
     )
     try:
-        results = tuner.fit()
+        with handlers_kept():
+            results = tuner.fit()
     except Exception as error:
         fault = _storage_fault(error, ledger.tune_folder)
         if fault is None:

@@ -33,7 +33,11 @@ class Machine:
     def slots(self, study: Study) -> int:
         """How many of the study's trials run on it at a time; 0 where it lacks what one asks for."""
         by_processors = int(self.processors / study.processors + 1e-9)
-        return min(by_processors, int(self.gpus / study.gpus + 1e-9)) if study.gpus else by_processors
+        if not study.gpus:
+            return by_processors
+        # Ray never takes a fraction of one GPU together with a fraction of another.
+        by_gpus = int(self.gpus / study.gpus + 1e-9) if study.gpus >= 1 else int(self.gpus) * int(1 / study.gpus + 1e-9)
+        return min(by_processors, by_gpus)
 
     def check(self, study: Study) -> None:
         """Raises ResourceError where a trial asks for more than there is, with what to write instead."""

@@ -172,7 +172,7 @@ class Progress:
         return makespan(jobs, self.at_once)
 
     def best(self) -> list[Best]:
-        """The best of each variant that has a finished trial, over its samples."""
+        """The best of each variant that has a finished trial, among its samples with the most finished seeds."""
         found: dict[tuple[str, int], list[float]] = {}
         for key, accuracy in self.accuracies.items():
             trial = self.trials[key]
@@ -181,7 +181,7 @@ class Progress:
         for variant in dict.fromkeys(trial.variant for trial in self.trials.values()):
             samples = [Best(variant, mean(values), len(values)) for (name, _), values in found.items() if name == variant]
             if samples:
-                best[variant] = max(samples, key=lambda one: one.accuracy)
+                best[variant] = max(samples, key=lambda one: (one.seeds, one.accuracy))
         return list(best.values())
 
     def _pace(self, trial: Trial) -> float | None:
