@@ -123,6 +123,13 @@ class Study(Frozen):
             named[item["name"]] = {name: value for name, value in item.items() if name != "name"}
         return named
 
+    @field_validator("gpus")
+    @classmethod
+    def _whole_beyond_one(cls, given: float) -> float:
+        if given > 1 and given != int(given):
+            raise ValueError("must be a fraction of one GPU, or a whole number of them: fractions of two are not joined")
+        return given
+
     @field_validator("base", "search")
     @classmethod
     def _leave_some_to_the_study(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:

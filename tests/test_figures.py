@@ -194,6 +194,14 @@ def test_many_variants_are_split_over_several_figures(results: Results) -> None:
     ]
 
 
+def test_losing_a_seed_is_no_advantage_to_a_variant(tmp_path: Path) -> None:
+    made = make_ledger(tmp_path, seeds=3, epochs=4, outcome={("cnn", 1): "failed"})
+    results = Results.load(made.path, "report")
+    means = results.trials.query("status == 'finished'").groupby("variant")["validation_accuracy"].mean()
+    assert means.idxmax() == "cnn"
+    assert best_variant(results) == means.drop("cnn").idxmax()
+
+
 def test_the_matrix_sums_the_seeds_of_the_best_variant_on_validation(results: Results, made: Made) -> None:
     info = confusion_info(results)
     assert info is not None

@@ -101,6 +101,7 @@ def recursive() -> dict[str, Any]:
         ({"data": {"source": "synthetic", "votes": "v.csv"}}, "data: votes have no effect with source 'synthetic'"),
         ({"data": {"validation_share": 0.5, "test_share": 0.5}}, "data: validation_share and test_share together must leave images"),
         ({"gpus": -1.0}, "gpus"),
+        ({"gpus": 1.5}, "gpus: must be a fraction of one GPU, or a whole number of them: fractions of two are not joined, not 1.5"),
         ({"seeds": None}, "seeds: how many (a whole number from 1 to 100,000), or a list of them, not None"),
         ({"seeds": 100_001}, "seeds: how many (a whole number from 1 to 100,000)"),
         ({"seeds": [2**63]}, "seeds: how many"),

@@ -218,12 +218,12 @@ def no_confusion(best: str | None) -> str:
     """Why there is no confusion matrix."""
     if best is None:
         return "No trial has finished yet, so there is no confusion matrix."
-    return f"The ledger has no predictions, or no labels, for {best}, the variant of highest validation accuracy: no confusion matrix."
+    return f"The ledger has no predictions, or no labels, for {best}, the best variant on validation: no confusion matrix."
 
 
 def confusion_sentences(confusion: ConfusionInfo, pairs: PairsInfo, top: int = 5) -> list[str]:
     """Which network the matrix is of and why, the pairs in words, and the class that is least often given by mistake."""
-    whose = f"{confusion.variant}, the variant of highest validation accuracy"
+    whose = f"{confusion.variant}, the variant of highest validation accuracy (of those with the most finished seeds)"
     sentences = [f"What follows is told of {whose}, on the {confusion.label} set, {summed(len(confusion.seeds))}."]
     if not pairs.pairs:
         return [*sentences, f"It confused no image of the {confusion.label} set."]

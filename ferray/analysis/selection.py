@@ -41,13 +41,17 @@ def finished_of(trials: pd.DataFrame, variant: str) -> pd.DataFrame:
 
 
 def best_variant(results: Results) -> str | None:
-    """The variant of highest mean validation accuracy over its finished trials; None where there is none."""
+    """The variant of highest mean validation accuracy among those with the most finished seeds, the study's first among equals.
+
+    Losing a bad seed is thereby no advantage. None where no trial has finished.
+    """
     finished = speaking_trials(results)
     finished = finished[finished["status"] == "finished"]
     if finished.empty:
         return None
-    means: Any = finished.groupby("variant")["validation_accuracy"].mean()
-    return str(means.idxmax())
+    scores = finished.groupby("variant", sort=False)["validation_accuracy"].agg(["size", "mean"])
+    most: Any = scores.loc[scores["size"] == scores["size"].max(), "mean"]
+    return str(most.idxmax())
 
 
 def searched_fields(results: Results) -> list[str]:
