@@ -286,7 +286,7 @@ def test_the_command_line_tells_what_was_done_to_the_images(describe: Describe, 
     [
         (["missing.zip"], "missing.zip: no such file or folder"),
         (["--subset", "3"], "subset: must lie between 7"),
-        (["--subset", "0"], "subset: Input should be greater than or equal to 1"),
+        (["--subset", "0"], "subset: must be at least 1, not 0"),
         (["--subst", "3"], "No such option"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,9 +146,13 @@ def test_the_test_split_may_have_no_labels(returning: Callable[..., Dataset], te
     assert data.missing == {"test": "the loader gives no labels for the test images"}
 
 
-def test_a_dataset_of_ferrays_is_taken_as_it_is(returning: Callable[..., Dataset]) -> None:
+def test_a_dataset_of_ferrays_is_taken_with_the_fingerprint_of_its_content(returning: Callable[..., Dataset]) -> None:
     made = load(DataSource(images=70))
-    assert returning(made) is made
+    taken = returning(dataclasses.replace(made, fingerprint="mine", notes=("drawn",)))
+    assert taken.fingerprint == made.fingerprint
+    assert (taken.name, taken.notes, taken.synthetic) == (made.name, ("drawn",), True)
+    with pytest.raises(DataError, match=r"labels must lie in 0\.\.1"):
+        returning(dataclasses.replace(made, classes=("happy", "sad")))
 
 
 @pytest.mark.parametrize(
@@ -213,3 +218,5 @@ def test_near_identical_images_of_a_loader_are_told(returning: Callable[..., Dat
 def test_settings_that_a_loader_does_not_have_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.image_size: has no effect on a loader of your own"):
         own(tmp_path, image_size=3)
+    with pytest.raises(DataError, match=r"data\.images: is for synthetic faces"):
+        own(write(tmp_path, "def load():\n    return {'train': (images, labels)}"), images=100)
