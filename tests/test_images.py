@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import shutil
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -280,16 +281,15 @@ def test_images_of_every_kind_become_eight_bits_and_what_was_done_is_told(tmp_pa
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_orientation_is_turned_upright_whatever_else_the_exif_data_hold(tmp_path: Path, orientation: int) -> None:
-    stream = io.BytesIO()
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    Image.fromarray(noise(0, 4, 6)).save(stream, "PNG", exif=exif)
-    stream.seek(0)
-    with Image.open(stream) as image:
-        expected = np.asarray(ImageOps.exif_transpose(image))
-        image.getexif()[0x0106] = "no whole number"  # which Pillow reads, and cannot write
+    pixels = noise(0, 4, 6)
+    usual = Image.Exif()
+    usual[0x0112] = orientation
+    expected = ImageOps.exif_transpose(Image.open(save(tmp_path / "usual.png", pixels, exif=usual)))
+    odd = (0x0106, 2, 1, b"abcd")  # text where a whole number belongs, which Pillow reads and cannot write
+    entries = struct.pack("<HHHI4sHHIHH", 2, *odd, 0x0112, 3, 1, orientation, 0)
+    with Image.open(save(tmp_path / "odd.png", pixels, exif=b"Exif\0\0II*\0\x08\0\0\0" + entries + bytes(4))) as image:
         upright, kinds = plain(image)
-    np.testing.assert_array_equal(np.asarray(upright), expected)
+    np.testing.assert_array_equal(np.asarray(upright), np.asarray(expected))
     assert bool(kinds) == (orientation > 1)
 
 
