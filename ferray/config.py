@@ -70,6 +70,15 @@ def _reference(name: str) -> str:
     raise ValueError(f"write {IMPORT_FORM}")
 
 
+def _arguments(given: dict[str, Any]) -> dict[str, Any]:
+    try:
+        digest(given)
+    except (TypeError, ValueError, RecursionError):  # no such value can be part of a key
+        raise ValueError("must be numbers that are finite, text, true, false, null, and lists and mappings of these") from None
+    return given
+
+
+Arguments = Annotated[dict[str, Any], AfterValidator(_arguments)]
 Network = Annotated[str, AfterValidator(_network)]
 Loss = Annotated[str, AfterValidator(_loss)]
 Reference = Annotated[str, AfterValidator(_reference)]
@@ -104,7 +113,7 @@ class Config(Frozen):
 
     model: Network = "cnn"
     """`cnn`, `dnn`, `torchvision:NAME`, or a network of your own as `./file.py:factory` or `package.module:factory`."""
-    model_arguments: dict[str, Any] = Field(default_factory=dict)
+    model_arguments: Arguments = Field(default_factory=dict)
     """Keyword arguments for the factory of a network that is not ferray's own; each can be searched and varied."""
     pretrained: str | None = None
     """A local file of weights (.safetensors, or .pt read with weights_only) to begin from; tensors that do not fit are left out."""
@@ -121,7 +130,7 @@ class Config(Frozen):
     transform: Reference | None = None
     """A training transform of your own, `./file.py:factory` or `package.module:factory` (such as
     `torchvision.transforms.v2:RandomPerspective`), applied after `augmentation`."""
-    transform_arguments: dict[str, Any] = Field(default_factory=dict)
+    transform_arguments: Arguments = Field(default_factory=dict)
     """Keyword arguments for the transform's factory."""
     l1: NotNegative = 0.0
     """Times sum |w| over kernels, added to the loss."""
@@ -129,7 +138,7 @@ class Config(Frozen):
     """Times sum w^2 over kernels, added to the loss."""
     loss: Loss = "cross_entropy"
     """`cross_entropy`, or a loss of your own as `./file.py:factory` or `package.module:factory` (such as `torch.nn:MultiMarginLoss`)."""
-    loss_arguments: dict[str, Any] = Field(default_factory=dict)
+    loss_arguments: Arguments = Field(default_factory=dict)
     """Keyword arguments for the factory of a loss that is not cross-entropy."""
     label_smoothing: Fraction = 0.0
     """Share of the target that is spread over all classes."""
