@@ -135,6 +135,10 @@ def test_classes_are_named_by_the_loader_the_data_set_or_the_labels(returning: C
     assert returning({"train": TorchvisionLike()}).classes == ("left", "right")
     numbered = returning({"train": (GREY, LABELS * 9 + 2), "validation": (GREY[:2], [11, 2])}, test_share=0.0)
     assert (numbered.classes, numbered.validation.labels.tolist()) == (("2", "11"), [1, 0])
+    folders = returning({"train": (GREY, LABELS), "validation": (GREY[:2], [1, 0]), "classes": ("2", "10")}, test_share=0.0)
+    assert (folders.classes, folders.validation.labels.tolist()) == (("2", "10"), [1, 0])
+    told = returning({"train": (GREY, LABELS * 9 + 2), "validation": (GREY[:2], [11, 2]), "classes": ("11", "2")}, test_share=0.0)
+    assert (told.classes, told.validation.labels.tolist()) == (("11", "2"), [0, 1])
     named = returning({"train": (GREY, ["cat", "ape"] * 10), "validation": (GREY[:2], ["cat", "ape"])}, test_share=0.0)
     assert (named.classes, named.validation.labels.tolist()) == (("ape", "cat"), [1, 0])
 

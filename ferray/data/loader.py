@@ -76,14 +76,16 @@ def _parts(reference: str, returned: Any) -> Parts:
     if returned.get("train") is None:
         raise DataError(f"{reference}: returned no train; {RETURNS}")
     read = {name: _read(f"{reference}: {name}", returned[name], name) for name in SPLITS if returned.get(name) is not None}
-    classes = _class_names(reference, returned.get("classes"), read["train"])
+    told = read["train"].classes if returned.get("classes") is None else returned["classes"]
+    classes = _class_names(reference, told, read["train"])
+    are_places = told is not None and all(isinstance(label, int) and 0 <= label < len(classes) for label in read["train"].labels)
     splits, names, missing = {}, {}, {}
     for name, part in read.items():
         if name == "test" and not len(part.images):
             missing["test"] = "the loader's test split is empty"
             splits[name] = Split(part.images.reshape(0, *read["train"].images.shape[1:]), np.zeros(0, np.int64))
         else:
-            splits[name] = Split(part.images, _numbers(f"{reference}: {name}", part.labels, classes))
+            splits[name] = Split(part.images, _numbers(f"{reference}: {name}", part.labels, classes, are_places))
         names[name] = [f"{name}[{number}]" for number in range(len(part.images))]
     if "test" in splits and len(splits["test"]) and not splits["test"].labelled:
         missing["test"] = "the loader gives no labels for the test images"
@@ -188,8 +190,6 @@ def _label(where: str, given: Any) -> int | str:
 def _class_names(reference: str, given: Any, train: _Read) -> tuple[str, ...]:
     """The classes as the loader, or a torchvision data set, names them; else the labels themselves."""
     if given is None:
-        given = train.classes
-    if given is None:
         return in_order({str(label) for label in train.labels})
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise DataError(f"{reference}: classes must be a list of names, not a {type(given).__name__}")
@@ -199,10 +199,10 @@ def _class_names(reference: str, given: Any, train: _Read) -> tuple[str, ...]:
     return names
 
 
-def _numbers(where: str, labels: Sequence[int | str | None], classes: Sequence[str]) -> NDArray[np.int64]:
-    """Labels as places among the classes; numbers are places, or names where the names are those numbers."""
+def _numbers(where: str, labels: Sequence[int | str | None], classes: Sequence[str], are_places: bool) -> NDArray[np.int64]:
+    """Labels as places among the classes; numbers are places, or else names where the names are numbers."""
     by_name = {name: number for number, name in enumerate(classes)}
-    are_names = all(name.lstrip("-").isdecimal() for name in classes)
+    are_names = not are_places and all(name.lstrip("-").isdecimal() for name in classes)
     numbers = []
     for place, label in enumerate(labels):
         if label is None:
