@@ -202,6 +202,20 @@ def test_a_loader_that_fails_is_told_with_its_line(tmp_path: Path) -> None:
         own(tmp_path, arguments={"side": 5})
     with pytest.raises(DataError, match=r"it raised TypeError: load\(\) got an unexpected keyword argument 'sied'"):
         own(tmp_path, arguments={"sied": 5})
+    write(
+        tmp_path,
+        "class Lazy(list):\n    def __getitem__(self, number):\n        return {}['x']\ndef load():\n    return {'train': Lazy('abc')}\n",
+    )
+    with pytest.raises(DataError, match=r"\./load\.py:load: train\[0\]: it raised KeyError: 'x' \(load\.py, line 6\)"):
+        own(tmp_path)
+
+
+def test_a_loader_that_looks_beside_its_own_file_is_told_of_the_path(tmp_path: Path) -> None:
+    write(tmp_path, "from pathlib import Path\ndef load():\n    return np.load(Path(__file__).with_name('faces.npy'))\n")
+    with pytest.raises(
+        DataError, match=r"FileNotFoundError: .*faces\.npy' \(load\.py, line 6\); a loader runs from a copy of its file, so"
+    ):
+        own(tmp_path)
 
 
 def test_a_loader_that_is_not_there_names_its_neighbour(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ RETURNS = (
     "a loader returns a ferray Dataset, or a mapping with train and, if there are, validation, test and classes; each split is a pair "
     "(images, labels) of arrays, or a sequence of (image, label) pairs"
 )
+COPIED = "; a loader runs from a copy of its file, so __file__ does not lead to the data: set data.path, and take it as argument path"
 EPSILON = 1e-3
 """So far may numbers lie outside 0..1, as rounding leaves them."""
 
@@ -58,12 +58,10 @@ def _call(reference: str, called: Callable[..., Any], arguments: Mapping[str, An
     try:
         return called(**arguments)
     except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f" ({Path(last.filename).name}, line {last.lineno})" if last.filename != __file__ else ""
-        told = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-        raise DataError(
-            f"{reference}: called as {called.__name__}({told[:200]}), it raised {type(error).__name__}: {error}{place}"
-        ) from error
+        given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        folder = Path(getattr(getattr(called, "__code__", None), "co_filename", "")).parent
+        hint = COPIED if folder.is_absolute() and str(folder) in str(error) else ""
+        raise DataError(f"{reference}: called as {called.__name__}({given[:200]}), it raised {code.told(error)}{hint}") from error
 
 
 def _parts(reference: str, returned: Any) -> Parts:
@@ -115,7 +113,10 @@ def _read(where: str, given: Any, split: str) -> _Read:
     pictures: list[NDArray[Any]] = []
     labels = []
     for number in range(len(given)):
-        pair = given[number]
+        try:
+            pair = given[number]
+        except Exception as error:
+            raise DataError(f"{where}[{number}]: it raised {code.told(error)}") from error
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise DataError(f"{where}[{number}]: is a {type(pair).__name__}, not a pair (image, label)")
         picture = _plain(pair[0])
