@@ -37,6 +37,8 @@ def test_bf16_is_chosen_only_where_the_processor_has_it(monkeypatch: pytest.Monk
         ({"epochs": True}, "epochs"),
         ({"learning_rate": 0}, "learning_rate: must be greater than 0"),
         ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"model": "./net.py:make", "model_arguments": {"a": [float("inf")]}}, "model_arguments: a: must be a finite number, not inf"),
+        ({"loss": "./net.py:make", "loss_arguments": {"a": object()}}, "loss_arguments: a: arguments are numbers, texts, booleans, null"),
         ({"dropuot": 0.5}, "dropuot: unknown key; did you mean 'dropout'"),
         ({"augmentation": {"rotaton": 3}}, "augmentation.rotaton: unknown key; did you mean 'augmentation.rotation'"),
         ({"augmentation": {"horizontal_flip": 1.5}}, "augmentation.horizontal_flip: must be at most 1"),

@@ -297,6 +297,12 @@ def test_a_users_mistake_is_told_on_stderr_with_status_2(describe: Describe, arg
     assert not done.stdout
 
 
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="neither a folder nor a regular file"):
+        load(DataSource(path=str(tmp_path / "pipe")))
+
+
 def test_reading_data_loads_neither_ray_nor_torch() -> None:
     code = "import sys, ferray.data, ferray.data.__main__; sys.exit(bool({'ray', 'torch'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

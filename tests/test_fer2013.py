@@ -192,6 +192,14 @@ def test_training_images_alone_give_all_three_splits(tmp_path: Path, cache: Path
     assert alone.missing == {"test": "there is no test split, and test_share is 0"}
 
 
+def test_tables_without_pixels_beside_the_given_one_are_left_aside(tmp_path: Path, cache: Path) -> None:
+    table = make_csv(tmp_path / "train.csv", [row[:2] for row in csv_rows()])
+    alone = read(table, cache).fingerprint
+    make_csv(tmp_path / "test.csv", [["id"], ["1"]])
+    make_csv(tmp_path / "training.csv", [row[:2] for row in csv_rows()][:9])
+    assert read(table, cache).fingerprint == alone
+
+
 def test_a_folder_or_zip_that_holds_several_tables_gives_the_whole_one(tmp_path: Path, cache: Path) -> None:
     pair(tmp_path / "all", "contest")
     make_csv(tmp_path / "all" / "icml_face_data.csv")
@@ -218,6 +226,8 @@ def test_fer2013_is_found_out_whatever_it_is_called(tmp_path: Path, cache: Path)
 def test_fields_for_images_of_any_kind_are_refused(tmp_path: Path, cache: Path) -> None:
     with pytest.raises(DataError, match=r"data\.color: has no effect on FER2013"):
         read(make_tree(tmp_path / "tree"), cache, color="rgb")
+    with pytest.raises(DataError, match=r"data\.images: is for synthetic faces"):
+        read(tmp_path / "tree", cache, images=100)
 
 
 def test_a_changed_pixel_or_label_changes_the_fingerprint(tmp_path: Path, cache: Path) -> None:
@@ -360,7 +370,7 @@ def without_tests(folder: Path) -> Path:
         (folder_of_text, "(1 file: 1 .txt)"),
         (unknown_class, "'angri' is no class; did you mean 'angry'?"),
         (unknown_usage, "face.png: the file name must begin with Training_, PublicTest_, PrivateTest_"),
-        (wrong_size, "sad/Training_0.png: must be 48x48 pixels, not 40x30"),
+        (wrong_size, "sad/Training_0.png: must be 48x48 pixels, not 40x30; source: images reads images of any size"),
         (damaged_image, "sad/Training_0.png: cannot be decoded as a PNG or JPEG image"),
         (lambda folder: disguised(folder, "BMP"), "sad/Training_0.png: cannot be decoded as a PNG or JPEG image"),
         (lambda folder: disguised(folder, "TIFF"), "sad/Training_0.png: cannot be decoded as a PNG or JPEG image"),
@@ -368,6 +378,7 @@ def without_tests(folder: Path) -> Path:
         (lambda folder: folder / ("x" * 300), "cannot be read (File name too long)"),
         (twice_the_same, "the same image occurs twice"),
         (damaged_zip, "faces.zip"),
+        (lambda folder: make_csv(folder / "test.csv", [row[:2] for row in csv_rows()]), "test.csv: is not training, by its name"),
         (without_tests, "holds no PublicTest image"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import shutil
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ferray.data import Dataset, load
 from ferray.data import form as forms
+from ferray.data.decoding import plain
 from ferray.data_source import DataSource
 from ferray.errors import DataError
 
@@ -185,6 +187,46 @@ def test_a_zip_whose_names_are_utf8_without_saying_so_keeps_its_classes(tmp_path
     assert read(tmp_path / "mac.zip").classes == GREEK
 
 
+def test_a_zip_with_backslashes_or_a_slash_in_front_is_the_same(tmp_path: Path, read: Callable[..., Dataset]) -> None:
+    folder = folder_of(tmp_path / "pets", SPLIT)
+    whole = read(folder)
+    for name, written in (("dos", lambda place: place.replace("/", "\\")), ("absolute", lambda place: f"/{place}")):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
+            for path in [folder / "train", *sorted(folder.rglob("*.png"))]:
+                member = zipfile.ZipInfo("name")
+                member.filename = written(path.relative_to(folder).as_posix() + "/" * path.is_dir())
+                archive.writestr(member, b"" if path.is_dir() else path.read_bytes())
+        assert read(tmp_path / f"{name}.zip").fingerprint == whole.fingerprint
+
+
+def test_links_to_folders_are_followed_unless_they_go_in_a_circle(tmp_path: Path, read: Callable[..., Dataset]) -> None:
+    folder = folder_of(tmp_path / "pets", {"cat": 5, "dog": 5})
+    (folder / "bird").symlink_to(folder_of(tmp_path / "elsewhere", {"": 5}))
+    (folder / "dog" / "all").symlink_to(folder)
+    data = read(folder)
+    assert data.classes == ("bird", "cat", "dog")
+    assert [sum(numbers) for numbers in zip(*counts(data).values(), strict=True)] == [5, 5, 5]
+
+
+@pytest.mark.parametrize("top", ["training", "dev", "pets"])
+def test_a_folder_around_the_splits_may_be_called_like_one(tmp_path: Path, read: Callable[..., Dataset], top: str) -> None:
+    folder = folder_of(tmp_path / "here" / top, SPLIT)
+    assert read(folder.parent).fingerprint == read(folder).fingerprint
+
+
+def test_classes_that_differ_in_their_writing_only_are_told(tmp_path: Path, read: Callable[..., Dataset]) -> None:
+    folder = folder_of(tmp_path / "pets", {"img": 12})
+    table(folder, "list.csv", ["path,label", *(f"img/{number}.png,{'Cat' if number % 2 else 'cat'}" for number in range(12))])
+    assert "classes that differ in their writing only were kept apart: 'Cat' and 'cat'" in read(folder).notes
+
+
+def test_a_folder_that_holds_no_image_is_told(tmp_path: Path, read: Callable[..., Dataset]) -> None:
+    folder = folder_of(tmp_path / "pets", {"cat": 5, "dog": 5})
+    (folder / "bird").mkdir()
+    (folder / "bird" / "1.heic").write_bytes(b"of a telephone")
+    assert "folders that hold no image were left aside: bird/ (1 file: 1 .heic)" in read(folder).notes
+
+
 def test_classes_that_are_numbers_are_in_their_order(tmp_path: Path, read: Callable[..., Dataset]) -> None:
     assert read(folder_of(tmp_path / "digits", {str(digit): 4 for digit in range(11)})).classes == tuple(str(digit) for digit in range(11))
 
@@ -194,6 +236,7 @@ def kinds_of_images(folder: Path) -> Path:
     ramp = np.linspace(0, 65535, 40 * 40).reshape(40, 40).astype(np.uint16)
     save(folder / "a" / "deep.png", Image.fromarray(ramp))
     save(folder / "a" / "deep.tif", Image.fromarray(ramp))
+    save(folder / "a" / "whole.tif", Image.fromarray((ramp >> 8).astype(np.int32)))
     save(folder / "a" / "float.tif", Image.fromarray((ramp / 65535).astype(np.float32)))
     save(folder / "a" / "ink.jpg", Image.new("CMYK", (40, 40), (0, 255, 255, 0)), quality=100)
     save(folder / "a" / "palette.png", Image.new("RGB", (40, 40), (0, 0, 255)).convert("P"))
@@ -205,7 +248,7 @@ def kinds_of_images(folder: Path) -> Path:
     exif = Image.Exif()
     exif[0x0112] = 6
     save(folder / "a" / "turned.jpg", turned, exif=exif, quality=100)
-    return folder_of(folder, {"b": 9}, height=40, width=40)
+    return folder_of(folder, {"b": 10}, height=40, width=40)
 
 
 def test_images_of_every_kind_become_eight_bits_and_what_was_done_is_told(tmp_path: Path, read: Callable[..., Dataset]) -> None:
@@ -219,6 +262,7 @@ def test_images_of_every_kind_become_eight_bits_and_what_was_done_is_told(tmp_pa
     grey = np.linspace(0, 65535, 1600).reshape(40, 40)
     np.testing.assert_array_equal(images["deep.png"][0], grey.astype(np.uint16) >> 8)
     np.testing.assert_array_equal(images["deep.tif"], images["deep.png"])
+    np.testing.assert_array_equal(images["whole.tif"], images["deep.png"])
     assert np.abs(images["float.tif"][0] - grey / 257).max() <= 0.51
     assert images["ink.jpg"][:, 20, 20].tolist() == pytest.approx([255, 0, 0], abs=3)
     assert images["palette.png"][:, 0, 0].tolist() == images["palette.gif"][:, 0, 0].tolist() == [0, 0, 255]
@@ -227,12 +271,26 @@ def test_images_of_every_kind_become_eight_bits_and_what_was_done_is_told(tmp_pa
     assert bar[:, 31:].min() > 240
     assert bar[:, :29].max() < 15
     for told in (
-        "9 images with more than 8 bits",
+        "12 images with more than 8 bits",
         "3 images in CMYK",
         "3 images with transparency were laid on white",
         "3 images were turned",
     ):
         assert any(note.startswith(told) for note in data.notes), data.notes
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_turned_upright_whatever_else_the_exif_data_hold(tmp_path: Path, orientation: int) -> None:
+    pixels = noise(0, 4, 6)
+    usual = Image.Exif()
+    usual[0x0112] = orientation
+    expected = ImageOps.exif_transpose(Image.open(save(tmp_path / "usual.png", pixels, exif=usual)))
+    odd = (0x0106, 2, 1, b"abcd")  # text where a whole number belongs, which Pillow reads and cannot write
+    entries = struct.pack("<HHHI4sHHIHH", 2, *odd, 0x0112, 3, 1, orientation, 0)
+    with Image.open(save(tmp_path / "odd.png", pixels, exif=b"Exif\0\0II*\0\x08\0\0\0" + entries + bytes(4))) as image:
+        upright, kinds = plain(image)
+    np.testing.assert_array_equal(np.asarray(upright), np.asarray(expected))
+    assert bool(kinds) == (orientation > 1)
 
 
 def test_images_are_grey_where_all_are_and_the_color_may_be_told(tmp_path: Path, read: Callable[..., Dataset]) -> None:
@@ -304,6 +362,18 @@ def test_a_table_for_each_split_is_understood_and_the_last_may_lack_labels(tmp_p
     assert counts(data) == {"train": [1, 1], "validation": [1, 1], "test": [0, 0]}
     assert data.test.labels.tolist() == [-1]
     assert "images that are not listed were left aside (1): img/5.png" in data.notes
+
+
+def test_a_name_that_several_images_have_is_that_in_the_folder_of_its_split(tmp_path: Path, read: Callable[..., Dataset]) -> None:
+    folder = folder_of(tmp_path / "pets", {"train": 8, "test": 8})
+    table(folder, "train.csv", ["id,label", *(f"{number},{'ab'[number % 2]}" for number in range(8))])
+    table(folder, "test.csv", ["id", *map(str, range(8))])
+    data = read(folder)
+    assert {split: len(part) for split, part in data.splits.items()} == {"train": 6, "validation": 2, "test": 8}
+    np.testing.assert_array_equal(data.test.images[3, 0], np.asarray(Image.open(folder / "test" / "3.png")))
+    table(folder, "train.csv", ["id,label,split", *(f"{number},{'ab'[number % 2]},val" for number in range(8))])
+    with pytest.raises(DataError, match=r"line 2: '0' may be any of test/0\.png, train/0\.png \(8 such rows\); write paths"):
+        read(folder / "train.csv")
 
 
 def test_a_corrupt_image_is_named_counted_and_left_out(tmp_path: Path, read: Callable[..., Dataset]) -> None:
@@ -399,6 +469,7 @@ def two_zips(folder: Path) -> Path:
         (of_folders(val_cat=3, test_cat=3), "there is test/, val/ but no train/"),
         (of_folders(train_cat=3, val_cat=3, valid_cat=3), "both val/ and valid/ may be validation"),
         (of_folders(train_cat=3, train_dog=3, test_dgo=3), "has images of class 'dgo', but there is none to train on; did you mean 'dog'"),
+        (of_folders(cat_train=5, cat_test=5, dog_train=5, dog_test=5), "the folders of splits lie in those of classes, as cat/test/; put"),
         (of_folders(cat=2, dog=9), "class 'cat' has 2 training images, too few to make validation and test from"),
         (with_empty("train/bird", SPLIT), "class folder train/bird/ holds no image (it is empty)"),
         (with_empty("bird", {"cat": 5, "dog": 5}), "class folder bird/ is empty"),
@@ -442,6 +513,16 @@ def test_an_image_that_claims_to_be_gigabytes_is_not_decoded(tmp_path: Path, rea
     Image.new("1", (12_000, 12_000)).save(stream, "PNG")
     (folder / "cat" / "0.png").write_bytes(stream.getvalue())
     assert any("cat/0.png (has 12000x12000 pixels, more than 100,000,000)" in note for note in read(folder).notes)
+
+
+def test_a_file_that_unpacks_to_too_many_bytes_is_not_read(
+    tmp_path: Path, read: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(tmp_path / "pets", {"cat": 12, "dog": 12})
+    (folder / "cat" / "0.png").write_bytes(bytes(2000))
+    monkeypatch.setattr("ferray.data.decoding.MOST_BYTES", 1500)
+    for form in (folder, zipped(folder, tmp_path / "pets.zip")):
+        assert any("cat/0.png (has 2,000 bytes, more than 1,500)" in note for note in read(form).notes)
 
 
 def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, read: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch) -> None:

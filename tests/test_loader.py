@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,10 @@ def test_classes_are_named_by_the_loader_the_data_set_or_the_labels(returning: C
     assert returning({"train": TorchvisionLike()}).classes == ("left", "right")
     numbered = returning({"train": (GREY, LABELS * 9 + 2), "validation": (GREY[:2], [11, 2])}, test_share=0.0)
     assert (numbered.classes, numbered.validation.labels.tolist()) == (("2", "11"), [1, 0])
+    folders = returning({"train": (GREY, LABELS), "validation": (GREY[:2], [1, 0]), "classes": ("2", "10")}, test_share=0.0)
+    assert (folders.classes, folders.validation.labels.tolist()) == (("2", "10"), [1, 0])
+    told = returning({"train": (GREY, LABELS * 9 + 2), "validation": (GREY[:2], [11, 2]), "classes": ("11", "2")}, test_share=0.0)
+    assert (told.classes, told.validation.labels.tolist()) == (("11", "2"), [0, 1])
     named = returning({"train": (GREY, ["cat", "ape"] * 10), "validation": (GREY[:2], ["cat", "ape"])}, test_share=0.0)
     assert (named.classes, named.validation.labels.tolist()) == (("ape", "cat"), [1, 0])
 
@@ -145,9 +150,13 @@ def test_the_test_split_may_have_no_labels(returning: Callable[..., Dataset], te
     assert data.missing == {"test": "the loader gives no labels for the test images"}
 
 
-def test_a_dataset_of_ferrays_is_taken_as_it_is(returning: Callable[..., Dataset]) -> None:
+def test_a_dataset_of_ferrays_is_taken_with_the_fingerprint_of_its_content(returning: Callable[..., Dataset]) -> None:
     made = load(DataSource(images=70))
-    assert returning(made) is made
+    taken = returning(dataclasses.replace(made, fingerprint="mine", notes=("drawn",)))
+    assert taken.fingerprint == made.fingerprint
+    assert (taken.name, taken.notes, taken.synthetic) == (made.name, ("drawn",), True)
+    with pytest.raises(DataError, match=r"labels must lie in 0\.\.1"):
+        returning(dataclasses.replace(made, classes=("happy", "sad")))
 
 
 @pytest.mark.parametrize(
@@ -193,6 +202,20 @@ def test_a_loader_that_fails_is_told_with_its_line(tmp_path: Path) -> None:
         own(tmp_path, arguments={"side": 5})
     with pytest.raises(DataError, match=r"it raised TypeError: load\(\) got an unexpected keyword argument 'sied'"):
         own(tmp_path, arguments={"sied": 5})
+    write(
+        tmp_path,
+        "class Lazy(list):\n    def __getitem__(self, number):\n        return {}['x']\ndef load():\n    return {'train': Lazy('abc')}\n",
+    )
+    with pytest.raises(DataError, match=r"\./load\.py:load: train\[0\]: it raised KeyError: 'x' \(load\.py, line 6\)"):
+        own(tmp_path)
+
+
+def test_a_loader_that_looks_beside_its_own_file_is_told_of_the_path(tmp_path: Path) -> None:
+    write(tmp_path, "from pathlib import Path\ndef load():\n    return np.load(Path(__file__).with_name('faces.npy'))\n")
+    with pytest.raises(
+        DataError, match=r"FileNotFoundError: .*faces\.npy' \(load\.py, line 6\); a loader runs from a copy of its file, so"
+    ):
+        own(tmp_path)
 
 
 def test_a_loader_that_is_not_there_names_its_neighbour(tmp_path: Path) -> None:
@@ -213,3 +236,5 @@ def test_near_identical_images_of_a_loader_are_told(returning: Callable[..., Dat
 def test_settings_that_a_loader_does_not_have_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.image_size: has no effect on a loader of your own"):
         own(tmp_path, image_size=3)
+    with pytest.raises(DataError, match=r"data\.images: is for synthetic faces"):
+        own(write(tmp_path, "def load():\n    return {'train': (images, labels)}"), images=100)

@@ -121,6 +121,16 @@ def test_votes_that_are_not_of_these_images_are_refused(tmp_path: Path, rows: li
     assert "fer2013new.csv" in str(raised.value)
 
 
+def test_votes_for_other_labels_are_those_of_other_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ferray.data.votes.ENOUGH", 39)
+    rows = vote_rows()
+    check(read(make_csv(tmp_path / "fer2013.csv"), votes_file(tmp_path, rows)))
+    shuffled = [*rows[6:21], *rows[:6], *rows[21:]]
+    monkeypatch.setattr("ferray.data.votes.AGREEMENT", 0.6)
+    with pytest.raises(DataError, match=r"the most votes are for the label of 21 of 40 images only; the images must stand in the order"):
+        read(make_csv(tmp_path / "fer2013.csv"), votes_file(tmp_path, shuffled))
+
+
 def test_votes_cannot_be_assigned_to_names_that_tell_no_row(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"votes cannot be assigned to train/angry/Training_0\.png: they follow the rows of fer2013\.csv"):
         read(make_tree(tmp_path / "tree"), votes_file(tmp_path))

@@ -33,6 +33,7 @@ def load(source: DataSource, *, cache: Path | None = None, folders: Sequence[Pat
 
         path = None if source.path is None else _path(source.path, folders)
         _refuse_without_effect(source, "a loader of your own")
+        _refuse_number(source)
         whole = loader.load(source, [*folders] or [Path.cwd()], path)
     elif source.source == "synthetic" or (source.source == "auto" and source.path is None):
         if source.path is not None:
@@ -67,8 +68,7 @@ def _from_files(source: DataSource, cache: Path | None, folders: Sequence[Path])
     found = located(source, folders)
     if found.is_fer2013:
         _refuse_without_effect(source, "FER2013")
-    elif source.images != DataSource.model_fields["images"].default:
-        raise DataError("data.images: is for synthetic faces; subset takes a part of other images")
+    _refuse_number(source)
     entries = _entries(source, found, cache, folders)
     for entry in entries:
         if (cached := caches.read(entry, verify=source.subset is None)) is not None:
@@ -112,6 +112,11 @@ def _refuse_without_effect(source: DataSource, what: str) -> None:
     for name in FOR_IMAGES:
         if getattr(source, name) != DataSource.model_fields[name].default:
             raise DataError(f"data.{name}: has no effect on {what}; it is for images of your own")
+
+
+def _refuse_number(source: DataSource) -> None:
+    if source.images != DataSource.model_fields["images"].default:
+        raise DataError("data.images: is for synthetic faces; subset takes a part of other images")
 
 
 __all__ = ["Dataset", "Split", "entry_of", "load", "located"]

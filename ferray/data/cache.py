@@ -18,7 +18,7 @@ from ferray.data.dataset import SPLITS, Dataset, Split, content_fingerprint
 from ferray.data.files import Files
 from ferray.errors import DataError
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the files of an entry, or how a source is read, change: older entries are then not found any more."""
 
 DESCRIPTION = "data.json"

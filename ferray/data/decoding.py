@@ -28,8 +28,22 @@ USUAL = 64
 MOST_PIXELS = 100_000_000
 """Of an image of more pixels than these nothing is decoded: a few bytes can claim to be gigabytes."""
 
+MOST_BYTES = 500_000_000
+"""A larger file is not read: in a zip it may be a few bytes that unpack to many."""
+
 BACKGROUND = (255, 255, 255)
 """What shows through transparent images."""
+
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns an image upright, by its orientation in the EXIF data. Pillow's own function writes these anew, which odd ones forbid."""
 
 HOW = {"crop": "the middle was kept", "pad": "black was added", "stretch": "they were distorted"}
 
@@ -95,9 +109,10 @@ def decode(
 def plain(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     """An image upright, in RGB or L with 8 bits, and what about it was unusual. Raises ValueError for values that have no range."""
     kinds = []
-    if image.getexif().get(0x0112, 1) != 1:
+    turn = UPRIGHT.get(image.getexif().get(0x0112, 1))
+    if turn is not None:
         kinds.append("were turned upright, as their EXIF data say")
-        image = ImageOps.exif_transpose(image)
+        image = image.transpose(turn)
     if image.mode.startswith(("I", "F")):
         kinds.append("with more than 8 bits were reduced to 8")
         image = Image.fromarray(_eight_bits(np.asarray(image)))
@@ -114,7 +129,7 @@ def plain(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
 
 
 def _eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Of 16-bit values the upper 8; of others whichever range they have."""
+    """Of 16-bit values the upper 8, of 32-bit ones too unless all lie in 0..255; of others whichever range they have."""
     if values.dtype.kind == "f":
         low, high = float(values.min()), float(values.max())
         if not (low >= 0 and high <= 255):
@@ -123,7 +138,8 @@ def _eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     whole = np.asarray(values, np.int64)
     if whole.min() < 0 or whole.max() > 65535:
         raise ValueError(f"its values lie in {whole.min()}..{whole.max()}; whole numbers must lie in 0..65535")
-    return (whole >> 8).astype(np.uint8)
+    is_small = values.dtype.itemsize > 2 and whole.max() <= 255
+    return (whole if is_small else whole >> 8).astype(np.uint8)
 
 
 def _common_size(files: Files, places: Sequence[str]) -> int:
@@ -134,7 +150,7 @@ def _common_size(files: Files, places: Sequence[str]) -> int:
 
 def _size(files: Files, place: str) -> tuple[int, int] | None:
     try:
-        with _opened(files.read(place)) as image:
+        with _opened(files.read(place, MOST_BYTES)) as image:
             return image.size if image.getexif().get(0x0112, 1) < 5 else image.size[::-1]
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
@@ -143,7 +159,7 @@ def _size(files: Files, place: str) -> tuple[int, int] | None:
 def _read(files: Files, place: str, size: int, resize: str) -> _Picture | str:
     """A picture, or why there is none."""
     try:
-        with _opened(files.read(place)) as image:
+        with _opened(files.read(place, MOST_BYTES)) as image:
             width, height = image.size
             if width * height > MOST_PIXELS:
                 return f"has {width}x{height} pixels, more than {MOST_PIXELS:,}"

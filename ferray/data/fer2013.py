@@ -98,7 +98,7 @@ def _decode(where: str, content: bytes) -> NDArray[np.uint8]:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{where}: cannot be decoded as a PNG or JPEG image ({error})") from error
     if grey is None:
-        raise DataError(f"{where}: must be {SIZE}x{SIZE} pixels, not {width}x{height}")
+        raise DataError(f"{where}: must be {SIZE}x{SIZE} pixels, not {width}x{height}; source: images reads images of any size")
     return grey
 
 

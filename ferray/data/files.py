@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, TextIO
 
@@ -56,10 +56,10 @@ class Files:
     def _list_zip(self, path: Path) -> None:
         self._zip = zipfile.ZipFile(path)
         named = {_name(item): item for item in self._zip.infolist()}
-        listed = {place.rstrip("/"): item for place, item in named.items() if not is_litter(place)}
-        self._members = {place: item for place, item in listed.items() if not item.is_dir()}
+        listed = {place: item for place, item in named.items() if not is_litter(place)}
+        self._members = {place: item for place, item in listed.items() if not place.endswith("/")}
         self.places = sorted(self._members)
-        folders = {place for place, item in listed.items() if item.is_dir()} | {place.rpartition("/")[0] for place in listed}
+        folders = {place.rpartition("/")[0] for place in listed}
         self.folders = sorted({str(above) for folder in folders for above in (folder, *PurePosixPath(folder).parents)} - {"", "."})
         self._state = [_state(path.name, path.stat())]
 
@@ -77,9 +77,13 @@ class Files:
         """How a file is called in messages."""
         return str(self.path / place)
 
-    def read(self, place: str) -> bytes:
-        """A file's content."""
+    def read(self, place: str, most: int | None = None) -> bytes:
+        """A file's content. Raises ValueError, before it is read, where it has more than so many bytes."""
         with _faults(self.path):
+            if most is not None:
+                size = (self.path / place).stat().st_size if self._zip is None else self._members[place].file_size
+                if size > most:
+                    raise ValueError(f"has {size:,} bytes, more than {most:,}")
             return (self.path / place).read_bytes() if self._zip is None else self._zip.read(self._members[place])
 
     def start(self, place: str, size: int = 65536) -> bytes:
@@ -121,27 +125,29 @@ def examples(names: Iterable[str], most: int = 3) -> str:
     return ", ".join(listed[:most]) + (f" and {len(listed) - most:,} more" if len(listed) > most else "")
 
 
-def _below(folder: Path, place: str) -> Iterator[tuple[str, os.stat_result | None]]:
-    """Every file below a folder with its state, and every folder with None; links to folders are not followed: they can go in circles."""
+def _below(folder: Path, place: str, above: frozenset[str] = frozenset()) -> Iterator[tuple[str, os.stat_result | None]]:
+    """Every file below a folder with its state, and every folder with None; links that lead back up are left."""
+    above |= {os.path.realpath(folder)}
     with os.scandir(folder) as found:
         for item in found:
             if is_litter(item.name):
                 continue
             below = f"{place}/{item.name}" if place else item.name
-            if item.is_dir(follow_symlinks=False):
-                yield below, None
-                yield from _below(Path(item.path), below)
+            if item.is_dir():
+                if not item.is_symlink() or os.path.realpath(item.path) not in above:
+                    yield below, None
+                    yield from _below(Path(item.path), below, above)
             elif item.is_file():
                 yield below, item.stat()
 
 
 def _name(item: zipfile.ZipInfo) -> str:
+    """A member's place below the zip; some archivers of Windows write backslashes, others a slash in front."""
+    name = item.filename
     if not item.flag_bits & UTF8_FLAG:
-        try:
-            return item.filename.encode("cp437").decode("utf-8")
-        except UnicodeError:
-            pass
-    return item.filename
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    return (name if "/" in name else name.replace("\\", "/")).lstrip("/")
 
 
 def _state(name: str, found: os.stat_result) -> list[object]:

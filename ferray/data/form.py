@@ -79,6 +79,8 @@ def find(path: Path, source: str) -> Form:
             siblings = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
             raise DataError(f"{path}: no such file or folder{nearest(path.name, siblings) or f'; {accepted}'}")
         is_folder = path.is_dir()
+        if not is_folder and not path.is_file():  # to open a named pipe would wait for ever
+            raise DataError(f"{path}: neither a folder nor a regular file; {accepted}")
     except OSError as error:  # a name that is too long, or a folder that may not be read
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     if not is_folder and path.suffix.lower() in TABLE_SUFFIXES:
@@ -100,8 +102,11 @@ def _of_table(path: Path, source: str, accepted: str) -> Form:
     table = read_header(alone, path.name)
     if table.column(PIXEL_COLUMNS) is not None and source != "images":
         if split_named(path.stem) == "train" and _usage(table) is None:
-            beside = [item.name for item in path.parent.iterdir() if item.suffix.lower() in TABLE_SUFFIXES and split_named(item.stem)]
-            return _of_pixels(Files(path.parent, beside), [read_header(Files(path.parent, beside), place) for place in sorted(beside)])
+            others = [item for item in path.parent.iterdir() if item.suffix.lower() in TABLE_SUFFIXES]
+            beside = [item.name for item in others if split_named(item.stem) not in (None, "train")]
+            files = Files(path.parent, [path.name, *beside])
+            tables = [read_header(files, place) for place in files.places]
+            return _of_pixels(files, [table for table in tables if table.column(PIXEL_COLUMNS) is not None])
         return _of_pixels(alone, [table])
     if _is_listing(table) and source != "fer2013":
         files = Files(path.parent)
@@ -174,6 +179,8 @@ def _of_pixels(files: Files, tables: list[Table]) -> Form:
                 )
             chosen[split] = table
         if "train" not in chosen:
+            if labelled:
+                raise DataError(f"{labelled[0].where}: is not training, by its name, and no train.csv was read beside it; {FER2013_FORMS}")
             found = f"{tables[0].where}, line 1: no column emotion or label (found: {examples(tables[0].header, 8)[:200]})"
             raise DataError(f"{found}; {FER2013_FORMS}")
     used = [table.place for table in chosen.values()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -30,6 +31,7 @@ def parse(form: Form, source: DataSource) -> Parts:
     items, notes = listed(files, form.tables) if form.kind == "listing" else in_folders(files)
     _check_labels(files, items)
     classes = in_order({item.label for item in items if item.label is not None})
+    notes += _alike(classes)
     decoded = decode(files, [item.place for item in items], size=source.image_size, resize=source.resize, color=source.color)
     notes += _left_out(files, items, decoded.faults)
     numbers = {name: number for number, name in enumerate(classes)}
@@ -60,6 +62,14 @@ def in_order(names: set[str]) -> tuple[str, ...]:
     if all(name.isdecimal() for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))
+
+
+def _alike(classes: Sequence[str]) -> list[str]:
+    """A note of classes that look like one and the same, written in two ways."""
+    first: dict[str, str] = {}
+    pairs = [(first.setdefault(unicodedata.normalize("NFKC", name).casefold().strip(), name), name) for name in classes]
+    told = [f"{one!r} and {other!r}" for one, other in pairs if one != other]
+    return [f"classes that differ in their writing only were kept apart: {examples(told)}"] if told else []
 
 
 def _check_labels(files: Files, items: Sequence[Item]) -> None:

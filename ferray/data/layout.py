@@ -56,13 +56,24 @@ def _classes(files: Files, top: tuple[str, ...], heads: dict[str, list[str]]) ->
             f"{files.path}: its images lie in no class folders ({examples(heads[''])}); one folder per class is needed, called like the "
             "class, or a CSV file of paths and labels"
         )
+    inside = [PurePosixPath(place).parts[len(top) :] for head, places in heads.items() if head for place in places]
+    if all(len(parts) > 2 for parts in inside) and _holds_splits(inside, 1):
+        first = "/".join((*top, *inside[0][:2]))
+        raise DataError(
+            f"{files.path}: the folders of splits lie in those of classes, as {first}/; put them the other way round, as in train/CLASS/, "
+            "or write a CSV file of paths, labels and splits"
+        )
+    without = []
     for folder in _folders_in(files, top):
         held = [place for place in files.places if place.startswith("/".join((*top, folder)) + "/")]
         if not held:
             raise DataError(f"{files.path}: class folder {'/'.join((*top, folder))}/ is empty; add images, or take it away")
+        if folder not in heads:
+            without.append(f"{folder}/ ({kinds(held)})")
     items = [Item(place, None, _class(head)) for head, places in heads.items() if head for place in places]
     loose = heads.get("", [])
     notes = [f"images in no class folder were left aside ({len(loose):,}): {examples(loose)}"] if loose else []
+    notes += [f"folders that hold no image were left aside: {examples(without)}"] if without else []
     return sorted(items), notes
 
 
@@ -88,10 +99,16 @@ def _top(images: Sequence[str]) -> tuple[str, ...]:
     depth = 0
     while all(len(parts) > depth + 2 for parts in paths):
         heads = {parts[depth] for parts in paths}
-        if len(heads) > 1 or split_named(next(iter(heads))):
+        if len(heads) > 1 or (split_named(next(iter(heads))) and not _holds_splits(paths, depth + 1)):
             break
         depth += 1
     return paths[0][:depth]
+
+
+def _holds_splits(paths: Sequence[tuple[str, ...]], depth: int) -> bool:
+    """Whether the folders at a depth are those of splits, one of them for training."""
+    found = {split_named(parts[depth]) for parts in paths if len(parts) > depth + 1}
+    return None not in found and "train" in found
 
 
 def _folders_in(files: Files, above: tuple[str, ...]) -> list[str]:

@@ -30,19 +30,21 @@ def listed(files: Files, tables: Mapping[str, Table]) -> tuple[list[Item], list[
         missing = []
         for line, row in table.rows():
             where = f"{table.where}, line {line}"
-            place = find(table, row[path])
+            stated = _split(where, table.header[split], row[split]) if split is not None and name == "all" else name
+            place = find(table, row[path], stated)
             if place is None:
                 missing.append((where, row[path]))
                 continue
             if place in lines:
                 raise DataError(f"{where}: names {row[path]!r} again, which {lines[place]} has; each image may be listed once")
             lines[place] = f"{PurePosixPath(table.place).name} line {line}"
-            stated = None if split is None else _split(where, table.header[split], row[split])
             text = None if label is None else unicodedata.normalize("NFC", row[label])
-            items.append(Item(place, stated if name == "all" else name, text or None))
+            items.append(Item(place, None if stated == "all" else stated, text or None))
         if missing:
             where, given = missing[0]
             more = f" ({len(missing):,} such rows)" if len(missing) > 1 else ""
+            if several := find.candidates(given):
+                raise DataError(f"{where}: {given!r} may be any of {examples(several)}{more}; write paths from the table's folder")
             raise DataError(f"{where}: there is no image {given!r}{find.nearest(given)}{more}; paths count from the table's folder")
     if not items:
         raise DataError(f"{next(iter(tables.values())).where}: has no row below its header")
@@ -61,16 +63,23 @@ class _Finder:
             for name in {PurePosixPath(place).name, PurePosixPath(place).stem}:
                 self._by_name[name].append(place)
 
-    def __call__(self, table: Table, given: str) -> str | None:
+    def __call__(self, table: Table, given: str, split: str) -> str | None:
+        """The one image that is meant; of several of one name that in the folder of the row's split."""
         path = PurePosixPath(given.replace("\\", "/"))
         parts = [part for part in path.parts if part not in (".", "/")]
         below = PurePosixPath(table.place).parent
         for place in (str(below.joinpath(*parts)), "/".join(parts)):
             if place in self._places:
                 return place
-        candidates = self._by_name.get(path.name, [])
+        candidates = self.candidates(given)
+        if len(candidates) > 1 and len(parts) == 1:
+            candidates = [one for one in candidates if split in map(split_named, PurePosixPath(one).parent.parts)] or candidates
         ending = [place for place in candidates if PurePosixPath(place).parts[-len(parts) :] == tuple(parts)] or candidates
         return ending[0] if len(ending) == 1 and (len(parts) == 1 or len(candidates) == 1) else None
+
+    def candidates(self, given: str) -> list[str]:
+        """All images of a name."""
+        return self._by_name.get(PurePosixPath(given.replace("\\", "/")).name, [])
 
     def nearest(self, given: str) -> str:
         """The name most like the given one, for an error."""

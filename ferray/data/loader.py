@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ RETURNS = (
     "a loader returns a ferray Dataset, or a mapping with train and, if there are, validation, test and classes; each split is a pair "
     "(images, labels) of arrays, or a sequence of (image, label) pairs"
 )
+COPIED = "; a loader runs from a copy of its file, so __file__ does not lead to the data: set data.path, and take it as argument path"
 EPSILON = 1e-3
 """So far may numbers lie outside 0..1, as rounding leaves them."""
 
@@ -45,20 +45,23 @@ def load(source: DataSource, folders: Sequence[Path], path: Path | None) -> Data
     arguments = source.arguments if path is None else {"path": str(path), **source.arguments}
     returned = _call(source.source, called, arguments)
     if isinstance(returned, Dataset):
-        return returned
+        return _checked(returned)
     return assemble(_parts(source.source, returned), source)
+
+
+def _checked(given: Dataset) -> Dataset:
+    """The same data set with a fingerprint that is of its content, whatever the loader wrote there: trials are found again by it."""
+    return Dataset.build(given.name, given.classes, given.splits, synthetic=given.synthetic, notes=given.notes, missing=given.missing)
 
 
 def _call(reference: str, called: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     try:
         return called(**arguments)
     except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f" ({Path(last.filename).name}, line {last.lineno})" if last.filename != __file__ else ""
-        told = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-        raise DataError(
-            f"{reference}: called as {called.__name__}({told[:200]}), it raised {type(error).__name__}: {error}{place}"
-        ) from error
+        given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        folder = Path(getattr(getattr(called, "__code__", None), "co_filename", "")).parent
+        hint = COPIED if folder.is_absolute() and str(folder) in str(error) else ""
+        raise DataError(f"{reference}: called as {called.__name__}({given[:200]}), it raised {code.told(error)}{hint}") from error
 
 
 def _parts(reference: str, returned: Any) -> Parts:
@@ -71,14 +74,16 @@ def _parts(reference: str, returned: Any) -> Parts:
     if returned.get("train") is None:
         raise DataError(f"{reference}: returned no train; {RETURNS}")
     read = {name: _read(f"{reference}: {name}", returned[name], name) for name in SPLITS if returned.get(name) is not None}
-    classes = _class_names(reference, returned.get("classes"), read["train"])
+    told = read["train"].classes if returned.get("classes") is None else returned["classes"]
+    classes = _class_names(reference, told, read["train"])
+    are_places = told is not None and all(isinstance(label, int) and 0 <= label < len(classes) for label in read["train"].labels)
     splits, names, missing = {}, {}, {}
     for name, part in read.items():
         if name == "test" and not len(part.images):
             missing["test"] = "the loader's test split is empty"
             splits[name] = Split(part.images.reshape(0, *read["train"].images.shape[1:]), np.zeros(0, np.int64))
         else:
-            splits[name] = Split(part.images, _numbers(f"{reference}: {name}", part.labels, classes))
+            splits[name] = Split(part.images, _numbers(f"{reference}: {name}", part.labels, classes, are_places))
         names[name] = [f"{name}[{number}]" for number in range(len(part.images))]
     if "test" in splits and len(splits["test"]) and not splits["test"].labelled:
         missing["test"] = "the loader gives no labels for the test images"
@@ -95,8 +100,11 @@ def _read(where: str, given: Any, split: str) -> _Read:
             return _Read(read, [None] * len(read), classes)
         if labels is None:
             raise DataError(f"{where}: has no labels; only test may be without them")
-        told = _plain(labels)
         read = _images(where, images)
+        try:
+            told = _plain(labels)
+        except ValueError as error:
+            raise DataError(f"{where}: the labels do not make one array ({error}); {RETURNS}") from error
         if told.ndim != 1 or len(told) != len(read):
             raise DataError(f"{where}: labels must be [{len(read)}], one for each image, not {list(told.shape)}")
         return _Read(read, [_label(where, label) for label in told], classes)
@@ -105,7 +113,10 @@ def _read(where: str, given: Any, split: str) -> _Read:
     pictures: list[NDArray[Any]] = []
     labels = []
     for number in range(len(given)):
-        pair = given[number]
+        try:
+            pair = given[number]
+        except Exception as error:
+            raise DataError(f"{where}[{number}]: it raised {code.told(error)}") from error
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise DataError(f"{where}[{number}]: is a {type(pair).__name__}, not a pair (image, label)")
         picture = _plain(pair[0])
@@ -180,8 +191,6 @@ def _label(where: str, given: Any) -> int | str:
 def _class_names(reference: str, given: Any, train: _Read) -> tuple[str, ...]:
     """The classes as the loader, or a torchvision data set, names them; else the labels themselves."""
     if given is None:
-        given = train.classes
-    if given is None:
         return in_order({str(label) for label in train.labels})
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise DataError(f"{reference}: classes must be a list of names, not a {type(given).__name__}")
@@ -191,10 +200,10 @@ def _class_names(reference: str, given: Any, train: _Read) -> tuple[str, ...]:
     return names
 
 
-def _numbers(where: str, labels: Sequence[int | str | None], classes: Sequence[str]) -> NDArray[np.int64]:
-    """Labels as places among the classes; numbers are places, or names where the names are those numbers."""
+def _numbers(where: str, labels: Sequence[int | str | None], classes: Sequence[str], are_places: bool) -> NDArray[np.int64]:
+    """Labels as places among the classes; numbers are places, or else names where the names are numbers."""
     by_name = {name: number for number, name in enumerate(classes)}
-    are_names = all(name.lstrip("-").isdecimal() for name in classes)
+    are_names = not are_places and all(name.lstrip("-").isdecimal() for name in classes)
     numbers = []
     for place, label in enumerate(labels):
         if label is None:
