@@ -93,6 +93,8 @@ def export_trial(
     try:
         for name, content in files.items():
             atomic.write(folder / name, content)
+        if not onnx:
+            (folder / ONNX).unlink(missing_ok=True)  # of an earlier export, which README.txt no longer tells of
     except OSError as error:
         raise ModelError(f"cannot write {folder}: {error.strerror or error}") from None
     notes.append(f"{', '.join(files)} in {folder}")

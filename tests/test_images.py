@@ -289,7 +289,7 @@ def test_every_orientation_is_turned_upright_whatever_else_the_exif_data_hold(tm
     entries = struct.pack("<HHHI4sHHIHH", 2, *odd, 0x0112, 3, 1, orientation, 0)
     with Image.open(save(tmp_path / "odd.png", pixels, exif=b"Exif\0\0II*\0\x08\0\0\0" + entries + bytes(4))) as image:
         upright, kinds = plain(image)
-    np.testing.assert_array_equal(np.asarray(upright), np.asarray(expected))
+        np.testing.assert_array_equal(np.asarray(upright), np.asarray(expected))
     assert bool(kinds) == (orientation > 1)
 
 
