@@ -104,7 +104,9 @@ def find(study: str) -> Path:
     if given.is_dir():
         raise ConfigError(f"study file {study!r}: it is a folder; give a file in it, such as {given / 'my-study.yaml'}")
     known = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
-    raise ConfigError(f"no study file {study!r}{nearest(study, known) or '.'} Give a path, or one of: {', '.join(known)}")
+    beside = [str(file) for file in given.parent.glob("*.yaml")]
+    near = nearest(study, [*known, *beside]) or "."
+    raise ConfigError(f"no study file {study!r}{near} Give a path, or one of: {', '.join(known)}")
 
 
 def _say(line: str) -> None:

@@ -53,6 +53,7 @@ def test_a_study_runs_and_ends_with_its_report(study: Path, tmp_path: Path) -> N
     [
         (["tinny.yaml"], "no study file 'tinny.yaml'"),
         (["quikstart"], "did you mean 'quickstart'"),
+        (["tinny.yaml"], "did you mean 'tiny.yaml'"),
         (["tiny.yaml", "--set", "base.epohcs=3"], "epohcs: unknown key; did you mean 'epochs'"),
         (["tiny.yaml", "--set", "base.epochs"], "write NAME=VALUE"),
         (["tiny.yaml", "--set", "data=fer2013"], "no path given"),
