@@ -100,7 +100,10 @@ def test_the_page_needs_nothing_from_outside(page: Page, file: Path) -> None:
 def test_sentences_carry_mean_interval_and_number_of_seeds(page: Page) -> None:
     assert re.search(r"On the private test set, cnn reaches \d\d\.\d % \(95 % interval \d\d\.\d to \d\d\.\d over 3 seeds\)", page.text)
     assert re.search(r"Removing augmentation changes accuracy by \S+ points \(95 % interval \S+ to \S+, 2 paired seeds\)", page.text)
-    assert re.search(r"\w+ taken for \w+, in \d\d\.\d % of its images \(95 % interval \S+ to \S+, n = \d+, 3 seeds\)", page.text)
+    confusion = r"The largest confusion of cnn, as a share of the true class, is \w+ taken for \w+, in \d\d\.\d % of its images"
+    assert re.search(rf"{confusion} \(95 % interval \S+ to \S+, n = \d+, 3 seeds\)", page.text)
+    assert "The largest confusions of cnn by share of the true class" in page.text
+    assert "most frequent" not in page.text
     assert "the loss on the public test set turns up in 2 of 2 seeds and is lowest at epoch" in page.text
     assert "depends on the order of the path" in page.text
 

@@ -130,14 +130,14 @@ def ablation_table(info: AblationInfo) -> Table:
 
 
 def pairs_table(info: PairsInfo) -> Table:
-    """The most confused ordered pairs of classes."""
+    """The ordered pairs of classes of which the largest share of the true class is confused."""
     columns = ("true", "predicted", "share of the true class (%)", "95 % interval", "count", "images of the true class", "seeds")
     rows = tuple(
         (pair.true, pair.predicted, plain(pair.share.mean), interval(pair.share), count(pair.count), count(pair.share.n), str(pair.seeds))
         for pair in info.pairs
     )
     caption = (
-        f"The most confused classes of {info.variant} on the {info.label} set, {summed(info.seeds)}. "
+        f"The largest confusions of {info.variant} by share of the true class, on the {info.label} set, {summed(info.seeds)}. "
         "Wilson's interval is over the images of the true class, each counted once."
     )
     return Table("confused_pairs", caption, columns, rows, frozenset({0, 1}))
