@@ -144,7 +144,7 @@ def test_synthetic_data_are_named_at_the_top_and_in_every_caption(tmp_path: Path
     page = Page(write_report(tmp_path, "report", folder=tmp_path / "elsewhere"))
     assert "The images of this study are synthetic data" in page.text
     assert len(re.findall(r"Figure \d+\. Synthetic data\.", page.text)) == page.pictures == 6
-    assert "The search tried 2 samples of l1" in page.text
+    assert "The search tried 2 samples of 1 variant, with this many different values: 2 of l1." in page.text
     assert "The study removes nothing, so there is no ablation." in page.text
     assert (tmp_path / "elsewhere" / "index.html").exists()
     assert not (tmp_path / "reports").exists()
@@ -300,7 +300,7 @@ def test_a_search_says_at_the_top_and_at_the_table_whom_the_numbers_stand_for(tm
     text = Page(write_report(tmp_path, "report")).text
     told = "Each variant is represented by the best of its samples (up to 3), chosen by mean accuracy on the public test set, among those"
     assert text.count(told) == 2
-    assert "The search tried 3 samples of l1 over 1 variant." in text
+    assert "The search tried 3 samples of 1 variant, with this many different values: 3 of l1." in text
 
 
 def test_a_search_that_is_not_over_says_how_much_was_tried_and_names_a_best_sample_without_values(tmp_path: Path, undrawn: None) -> None:
@@ -308,7 +308,7 @@ def test_a_search_that_is_not_over_says_how_much_was_tried_and_names_a_best_samp
     made = make_ledger(tmp_path, seeds=1, variants=ONE, own_draws=own, epochs=3)
     shutil.rmtree(tmp_path / "trials" / made.keys["cnn", 1, 0])
     text = Page(write_report(tmp_path, "report")).text
-    assert "The search tried 1 of 2 planned samples of l1 over 1 variant." in text
+    assert "The search tried 1 of 2 planned samples of 1 variant." in text
     assert re.search(r"The best is sample 0 of cnn: \d\d\.\d %", text)
 
 

@@ -250,7 +250,9 @@ def search_sentences(search: SearchInfo) -> list[str]:
     variants = len({one.variant for one in search.samples})
     done = sum(one.validation.n > 0 for one in search.samples)
     samples = plural(done, "sample") if done == len(search.samples) else f"{done} of {plural(len(search.samples), 'planned sample')}"
-    tried = f"The search tried {samples} of {listed(search.fields)} over {plural(variants, 'variant')}."
+    numbers = [f"{number} of {name}" for name, number in search.tried.items()]
+    different = "" if not numbers else f", with this many different values: {listed(numbers)}"
+    tried = f"The search tried {samples} of {plural(variants, 'variant')}{different}."
     speaks = (
         f"For each variant, the sample of highest mean accuracy on the {search.label} set, among those with the most finished seeds, "
         "speaks for it in the other sections."
