@@ -97,6 +97,16 @@ def test_the_page_needs_nothing_from_outside(page: Page, file: Path) -> None:
             assert (file.parent / address).stat().st_size > 0
 
 
+def test_a_wide_table_scrolls_under_its_caption_and_breaks_no_word(page: Page, file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert "<caption" not in text
+    numbers = re.findall(r'<figure id="table-(\d+)">\s*<figcaption id="caption-\1">.*?</figcaption>\s*<div class="scroll"', text)
+    assert numbers == [str(1 + place) for place in range(len(re.findall(r"Table \d+\.", page.text)))]
+    screen, _, printed = text.partition("@media print")
+    assert not re.search(r"\btd\b[^{}]*\{[^}]*anywhere", screen)
+    assert "td { overflow-wrap: anywhere; }" in printed
+
+
 def test_sentences_carry_mean_interval_and_number_of_seeds(page: Page) -> None:
     assert re.search(r"On the private test set, cnn reaches \d\d\.\d % \(95 % interval \d\d\.\d to \d\d\.\d over 3 seeds\)", page.text)
     assert re.search(r"Removing augmentation changes accuracy by \S+ points \(95 % interval \S+ to \S+, 2 paired seeds\)", page.text)
