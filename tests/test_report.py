@@ -288,8 +288,9 @@ def test_what_was_done_to_the_data_and_its_counts_have_a_section(tmp_path: Path,
     notes = ["images of 3 sizes were resized to 32 x 32 pixels"]
     make_ledger(tmp_path, data_name="pets", classes=["cat", "dog"], shape=(3, 32, 32), notes=notes, seeds=1, epochs=2, published={})
     text = Page(write_report(tmp_path, "report")).text
+    assert "Study report on the data set pets (3,999 training, 160 validation, 160 test images of 2 classes)" in text
     assert "5 Data Images of 3 sizes were resized to 32 x 32 pixels." in text
-    assert "Images of pets by class and split; the networks see colour images of 32 x 32 pixels." in text
+    assert "Images of the data set pets by class and split; the networks see colour images of 32 x 32 pixels." in text
     assert "public test" not in text
 
 

@@ -181,7 +181,9 @@ def counts_table(results: Results) -> Table:
     rows.append(("all", *(count(sum(counts[split].values())) for split in shown)))
     height, width = results.data["image_shape"][1:]
     colour = "grey" if results.data["image_shape"][0] == 1 else "colour"
-    caption = f"Images of {results.data['name']} by class and split; the networks see {colour} images of {height} x {width} pixels."
+    caption = (
+        f"Images of the data set {results.data['name']} by class and split; the networks see {colour} images of {height} x {width} pixels."
+    )
     return Table("data", caption, ("class", *(names[split] for split in shown)), tuple(rows))
 
 
