@@ -186,3 +186,15 @@ def test_a_network_that_is_only_as_often_right_as_a_fixed_answer_is_not_called_o
     assert len(remarks(Results.load(tmp_path, "report"))) == 1
     file.write_bytes(honest)
     assert remarks(Results.load(tmp_path, "report")) == []
+
+
+def test_one_answer_is_right_where_the_validation_set_has_one_class(tmp_path: Path) -> None:
+    made = make_ledger(tmp_path, variants=ONE, seeds=2, epochs=3, images=200)
+    one_answer(made, {("cnn", 0, 0): 3}, 200)
+    assert len(remarks(Results.load(tmp_path, "report"))) == 1
+    (evaluation,) = (tmp_path / "data").glob("*/evaluation.npz")
+    with np.load(evaluation) as arrays:
+        own = dict(arrays)
+    np.savez(evaluation, allow_pickle=False, **{**own, "validation_labels": np.full(200, 3)})
+    one_answer(made, {("cnn", 0, 0): 3}, 200)
+    assert remarks(Results.load(tmp_path, "report")) == []
