@@ -149,11 +149,11 @@ def test_trials_that_answer_one_class_for_every_image_are_counted_by_variant(tmp
     cnn, dnn = remarks(Results.load(tmp_path, "report"))
     assert cnn == (
         "1 of 4 finished trials of cnn (seed 2) answers 'angry' for every image of the public test set: it has learned to tell no class "
-        "from another, and widens every interval that it is in."
+        "from another, and enters every mean and interval of cnn all the same."
     )
     assert dnn == (
         "2 of 4 finished trials of dnn (seeds 1 and 3) answer 'happy' for every image of the public test set: they have learned to tell no "
-        "class from another, and widen every interval that they are in."
+        "class from another, and enter every mean and interval of dnn all the same."
     )
 
 

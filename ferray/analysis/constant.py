@@ -67,7 +67,7 @@ def _sentence(one: Constant, label: str) -> str:
     classes = [f"'{name}'" for name in dict.fromkeys(one.answers.values())]
     answer = classes[0] if len(classes) == 1 else f"one class ({listed(classes, 'or')})"
     seeds = f" (seed{'' if one_only else 's'} {listed([str(seed) for seed in one.answers])})" if number <= NAMED else ""
-    follows = f"widen{'s' if one_only else ''} every interval that {'it is' if one_only else 'they are'} in"
+    follows = f"{'enters' if one_only else 'enter'} every mean and interval of {one.variant} all the same"
     if number == one.finished:
         follows = f"the accuracy of {one.variant} is that of a fixed answer"
     return (
