@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from ferray.analysis.accuracy import draw_models, models_info
 from ferray.analysis.confusion import LARGEST, ConfusionInfo, confusion_info, draw_confusion, pairs_info
 from ferray.analysis.curves import FEWEST, curves_info
 from ferray.analysis.examples import examples_info
+from ferray.analysis.prose import search_sentences
 from ferray.analysis.results import Results
-from ferray.analysis.samples import logarithmic_ticks, search_info
+from ferray.analysis.samples import draw_search, logarithmic_ticks, search_info
 from ferray.analysis.selection import best_variant, chosen_samples
 from ferray.analysis.style import shortened
 from ferray.analysis.tables import search_table
@@ -408,6 +410,31 @@ def test_a_searched_word_has_a_strip_per_value_and_a_trial_without_the_field_no_
     table = search_table(info)
     momentum = table.columns.index("momentum")
     assert sorted(row[momentum] for row in table.rows) == ["", "", "", "0.5"]
+
+
+def test_listed_numbers_have_a_tick_each_and_drawn_ones_round_ticks(tmp_path: Path) -> None:
+    search = {"batch_size": {"choice": [24, 50]}, "epochs": {"grid_search": [2, 3]}, "dropout": {"uniform": [0.0, 0.5]}}
+    samples = [{"batch_size": size, "epochs": 2 + step, "dropout": 0.123 + step / 7} for size in (24, 50) for step in (0, 1)]
+    make_ledger(tmp_path, variants=TWO, samples=samples, search=search, seeds=1, epochs=2)
+    info = search_info(Results.load(tmp_path, "report"))
+    assert info is not None
+    assert info.listed == {"batch_size": (24, 50), "epochs": (2, 3)}
+    assert info.tried == {"batch_size": 2, "epochs": 2, "dropout": 2}
+    ticks = {axes.get_xlabel(): [label.get_text() for label in axes.get_xticklabels()] for axes in draw_search(info).axes}
+    assert ticks["batch_size"] == ["24", "50"]
+    assert ticks["epochs"] == ["2", "3"]
+    assert len(ticks["dropout"]) > 2
+    assert "The search tried 8 samples of 2 variants" in search_sentences(info)[0]
+
+
+def test_a_tick_whose_name_would_run_into_another_has_none(tmp_path: Path) -> None:
+    values = (1, 2, 100)
+    make_ledger(tmp_path, variants=ONE, samples=[{"epochs": one} for one in values], search={"epochs": {"choice": list(values)}}, seeds=1)
+    info = search_info(Results.load(tmp_path, "report"))
+    assert info is not None
+    (axes, *_) = draw_search(replace(info, logarithmic={"epochs": False})).axes
+    assert list(axes.get_xticks()) == [1, 2, 100]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "", "100"]
 
 
 def test_votes_tell_images_apart_by_what_most_people_saw(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ledger_fixture import make_ledger
+import pytest
+from ledger_fixture import Made, make_ledger
 
 from ferray.analysis.remarks import notes as data_notes
 from ferray.analysis.remarks import remarks
@@ -118,3 +119,82 @@ def test_near_identical_images_of_a_part_are_said_to_be_counted_in_the_whole(tmp
     assert remarks(part) == [f"{notes[0]}. That is counted in the whole data set, of which this study takes a part."]
     assert data_notes(whole) == notes
     assert data_notes(part) == [*notes, "of the whole data set the study takes 400 training images, and the same share of the other splits"]
+
+
+def one_answer(made: Made, answers: dict[tuple[str, int, int], int], images: int) -> None:
+    """Makes trials (variant, sample, seed) answer one class for every image, and their recorded accuracy what follows from it."""
+    (evaluation,) = (made.path / "data").glob("*/evaluation.npz")
+    with np.load(evaluation) as arrays:
+        labels = arrays["validation_labels"]
+    for trial, answer in answers.items():
+        folder = made.path / "trials" / made.keys[trial]
+        if (folder / "predictions.npz").exists():
+            with np.load(folder / "predictions.npz") as arrays:
+                own = dict(arrays)
+            own["validation_selected"] = np.full((images, 7), 0.1, np.float32)
+            own["validation_selected"][:, answer] = 0.4
+            np.savez(folder / "predictions.npz", allow_pickle=False, **own)
+        rows = [json.loads(line) for line in (folder / "epochs.jsonl").read_text().splitlines()]
+        for row in rows:
+            row["validation_accuracy"] = float((labels == answer).mean())
+        (folder / "epochs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+TWO: dict[str, tuple[dict[str, Any], list[str]]] = {"cnn": ({}, []), "dnn": ({"model": "dnn"}, [])}
+
+
+def test_trials_that_answer_one_class_for_every_image_are_counted_by_variant(tmp_path: Path) -> None:
+    made = make_ledger(tmp_path, variants=TWO, seeds=4, epochs=3, images=200)
+    one_answer(made, {("dnn", 0, 1): 3, ("dnn", 0, 3): 3, ("cnn", 0, 2): 0}, 200)
+    cnn, dnn = remarks(Results.load(tmp_path, "report"))
+    assert cnn == (
+        "1 of 4 finished trials of cnn (seed 2) answers 'angry' for every image of the public test set: it has learned to tell no class "
+        "from another, and enters every mean and interval of cnn all the same."
+    )
+    assert dnn == (
+        "2 of 4 finished trials of dnn (seeds 1 and 3) answer 'happy' for every image of the public test set: they have learned to tell no "
+        "class from another, and enter every mean and interval of dnn all the same."
+    )
+
+
+def test_a_variant_of_fixed_answers_only_is_said_to_have_their_accuracy(tmp_path: Path) -> None:
+    made = make_ledger(tmp_path, variants=ONE, seeds=2, epochs=3, images=200)
+    one_answer(made, {("cnn", 0, 0): 3, ("cnn", 0, 1): 4}, 200)
+    (sentence,) = remarks(Results.load(tmp_path, "report"))
+    assert "2 of 2 finished trials of cnn (seeds 0 and 1) answer one class ('happy' or 'sad') for every image" in sentence
+    assert sentence.endswith("and the accuracy of cnn is that of a fixed answer.")
+
+
+def test_of_a_search_only_the_chosen_samples_are_looked_at_for_fixed_answers(tmp_path: Path) -> None:
+    made = make_ledger(tmp_path, variants=ONE, samples=[{"l1": 0.1}, {"l1": 0.2}], seeds=2, epochs=3, images=200)
+    one_answer(made, {("cnn", 1, 0): 3, ("cnn", 1, 1): 3}, 200)
+    assert remarks(Results.load(tmp_path, "report")) == []
+
+
+@pytest.mark.parametrize(("images", "fate"), [(19, "finished"), (200, "diverged"), (200, "failed")])
+def test_few_images_and_trials_that_did_not_finish_are_no_fixed_answers(tmp_path: Path, images: int, fate: str) -> None:
+    made = make_ledger(tmp_path, variants=ONE, seeds=2, epochs=3, images=images, outcome={("cnn", 0): fate})
+    one_answer(made, {("cnn", 0, 0): 3}, images)
+    assert remarks(Results.load(tmp_path, "report")) == []
+
+
+def test_a_network_that_is_only_as_often_right_as_a_fixed_answer_is_not_called_one(tmp_path: Path) -> None:
+    made = make_ledger(tmp_path, variants=ONE, seeds=2, epochs=3, images=200)
+    file = tmp_path / "trials" / made.keys["cnn", 0, 0] / "predictions.npz"
+    honest = file.read_bytes()
+    one_answer(made, {("cnn", 0, 0): 3}, 200)
+    assert len(remarks(Results.load(tmp_path, "report"))) == 1
+    file.write_bytes(honest)
+    assert remarks(Results.load(tmp_path, "report")) == []
+
+
+def test_one_answer_is_right_where_the_validation_set_has_one_class(tmp_path: Path) -> None:
+    made = make_ledger(tmp_path, variants=ONE, seeds=2, epochs=3, images=200)
+    one_answer(made, {("cnn", 0, 0): 3}, 200)
+    assert len(remarks(Results.load(tmp_path, "report"))) == 1
+    (evaluation,) = (tmp_path / "data").glob("*/evaluation.npz")
+    with np.load(evaluation) as arrays:
+        own = dict(arrays)
+    np.savez(evaluation, allow_pickle=False, **{**own, "validation_labels": np.full(200, 3)})
+    one_answer(made, {("cnn", 0, 0): 3}, 200)
+    assert remarks(Results.load(tmp_path, "report")) == []

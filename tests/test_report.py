@@ -97,10 +97,23 @@ def test_the_page_needs_nothing_from_outside(page: Page, file: Path) -> None:
             assert (file.parent / address).stat().st_size > 0
 
 
+def test_a_wide_table_scrolls_under_its_caption_and_breaks_no_word(page: Page, file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert "<caption" not in text
+    numbers = re.findall(r'<figure id="table-(\d+)">\s*<figcaption id="caption-\1">.*?</figcaption>\s*<div class="scroll"', text)
+    assert numbers == [str(1 + place) for place in range(len(re.findall(r"Table \d+\.", page.text)))]
+    screen, _, printed = text.partition("@media print")
+    assert not re.search(r"\btd\b[^{}]*\{[^}]*anywhere", screen)
+    assert "td { overflow-wrap: anywhere; }" in printed
+
+
 def test_sentences_carry_mean_interval_and_number_of_seeds(page: Page) -> None:
     assert re.search(r"On the private test set, cnn reaches \d\d\.\d % \(95 % interval \d\d\.\d to \d\d\.\d over 3 seeds\)", page.text)
     assert re.search(r"Removing augmentation changes accuracy by \S+ points \(95 % interval \S+ to \S+, 2 paired seeds\)", page.text)
-    assert re.search(r"\w+ taken for \w+, in \d\d\.\d % of its images \(95 % interval \S+ to \S+, n = \d+, 3 seeds\)", page.text)
+    confusion = r"The largest confusion of cnn, as a share of the true class, is \w+ taken for \w+, in \d\d\.\d % of its images"
+    assert re.search(rf"{confusion} \(95 % interval \S+ to \S+, n = \d+, 3 seeds\)", page.text)
+    assert "The largest confusions of cnn by share of the true class" in page.text
+    assert "most frequent" not in page.text
     assert "the loss on the public test set turns up in 2 of 2 seeds and is lowest at epoch" in page.text
     assert "depends on the order of the path" in page.text
 
@@ -141,7 +154,7 @@ def test_synthetic_data_are_named_at_the_top_and_in_every_caption(tmp_path: Path
     page = Page(write_report(tmp_path, "report", folder=tmp_path / "elsewhere"))
     assert "The images of this study are synthetic data" in page.text
     assert len(re.findall(r"Figure \d+\. Synthetic data\.", page.text)) == page.pictures == 6
-    assert "The search tried 2 samples of l1" in page.text
+    assert "The search tried 2 samples of 1 variant, with this many different values: 2 of l1." in page.text
     assert "The study removes nothing, so there is no ablation." in page.text
     assert (tmp_path / "elsewhere" / "index.html").exists()
     assert not (tmp_path / "reports").exists()
@@ -275,8 +288,9 @@ def test_what_was_done_to_the_data_and_its_counts_have_a_section(tmp_path: Path,
     notes = ["images of 3 sizes were resized to 32 x 32 pixels"]
     make_ledger(tmp_path, data_name="pets", classes=["cat", "dog"], shape=(3, 32, 32), notes=notes, seeds=1, epochs=2, published={})
     text = Page(write_report(tmp_path, "report")).text
+    assert "Study report on the data set pets (3,999 training, 160 validation, 160 test images of 2 classes)" in text
     assert "5 Data Images of 3 sizes were resized to 32 x 32 pixels." in text
-    assert "Images of pets by class and split; the networks see colour images of 32 x 32 pixels." in text
+    assert "Images of the data set pets by class and split; the networks see colour images of 32 x 32 pixels." in text
     assert "public test" not in text
 
 
@@ -297,7 +311,7 @@ def test_a_search_says_at_the_top_and_at_the_table_whom_the_numbers_stand_for(tm
     text = Page(write_report(tmp_path, "report")).text
     told = "Each variant is represented by the best of its samples (up to 3), chosen by mean accuracy on the public test set, among those"
     assert text.count(told) == 2
-    assert "The search tried 3 samples of l1 over 1 variant." in text
+    assert "The search tried 3 samples of 1 variant, with this many different values: 3 of l1." in text
 
 
 def test_a_search_that_is_not_over_says_how_much_was_tried_and_names_a_best_sample_without_values(tmp_path: Path, undrawn: None) -> None:
@@ -305,7 +319,7 @@ def test_a_search_that_is_not_over_says_how_much_was_tried_and_names_a_best_samp
     made = make_ledger(tmp_path, seeds=1, variants=ONE, own_draws=own, epochs=3)
     shutil.rmtree(tmp_path / "trials" / made.keys["cnn", 1, 0])
     text = Page(write_report(tmp_path, "report")).text
-    assert "The search tried 1 of 2 planned samples of l1 over 1 variant." in text
+    assert "The search tried 1 of 2 planned samples of 1 variant." in text
     assert re.search(r"The best is sample 0 of cnn: \d\d\.\d %", text)
 
 

@@ -80,7 +80,7 @@ class ConfusedPair:
 
 @dataclass(frozen=True)
 class PairsInfo:
-    """The most confused ordered pairs of classes, the largest share first."""
+    """The ordered pairs of classes with the largest shares of the true class, the largest first."""
 
     variant: str
     split: str

@@ -74,7 +74,7 @@ def confusion_figure(results: Results, variant: str | None = None) -> Figure:
 
 
 def pairs_figure(results: Results, variant: str | None = None) -> Figure:
-    """The most confused pairs of classes with intervals over images. Raises LedgerError without predictions."""
+    """The largest confusions by share of the true class, with intervals over images. Raises LedgerError without predictions."""
     return _styled(results, lambda: draw_pairs(pairs_info(_there(confusion_info(results, variant)))))
 
 

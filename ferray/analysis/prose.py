@@ -17,7 +17,7 @@ SUMMARIZED = 4
 
 
 def summary(models: ModelsInfo, ablation: AblationInfo, pairs: PairsInfo | None) -> list[str]:
-    """What a reader in a hurry should know: the networks' accuracy, the removals, the most confused pair."""
+    """What a reader in a hurry should know: the networks' accuracy, the removals, the pair of classes of the largest share."""
     finished = [model for model in models.models if model.finished]
     if not finished:
         return ["No trial has finished yet, so there is nothing to compare."]
@@ -41,7 +41,8 @@ def summary(models: ModelsInfo, ablation: AblationInfo, pairs: PairsInfo | None)
         pair = pairs.pairs[0]
         sure = f"95 % interval {interval(pair.share)}, n = {pair.share.n}, {plural(pairs.seeds, 'seed')}"
         where = f"in {plain(pair.share.mean)} % of its images ({sure})"
-        sentences.append(f"The most frequent confusion of {pairs.variant} is {pair.true} taken for {pair.predicted}, {where}.")
+        named = f"{pair.true} taken for {pair.predicted}"
+        sentences.append(f"The largest confusion of {pairs.variant}, as a share of the true class, is {named}, {where}.")
     return sentences
 
 
@@ -231,7 +232,7 @@ def confusion_sentences(confusion: ConfusionInfo, pairs: PairsInfo, top: int = 5
         f"{pair.true} for {pair.predicted} ({plain(pair.share.mean)} %, {interval(pair.share)}, n = {pair.share.n})"
         for pair in pairs.pairs[:top]
     ]
-    sentences.append(f"Most often it takes {listed(named)}; shares are of the true class, with Wilson's 95 % interval over its images.")
+    sentences.append(f"As shares of the true class, with Wilson's 95 % interval over its n images, it most often takes {listed(named)}.")
     shares = confusion.shares
     present = [place for place, name in enumerate(confusion.classes) if confusion.images[name]]
     recall = sorted(present, key=lambda place: shares[place, place])
@@ -249,7 +250,9 @@ def search_sentences(search: SearchInfo) -> list[str]:
     variants = len({one.variant for one in search.samples})
     done = sum(one.validation.n > 0 for one in search.samples)
     samples = plural(done, "sample") if done == len(search.samples) else f"{done} of {plural(len(search.samples), 'planned sample')}"
-    tried = f"The search tried {samples} of {listed(search.fields)} over {plural(variants, 'variant')}."
+    numbers = [f"{number} of {name}" for name, number in search.tried.items()]
+    different = "" if not numbers else f", with this many different values: {listed(numbers)}"
+    tried = f"The search tried {samples} of {plural(variants, 'variant')}{different}."
     speaks = (
         f"For each variant, the sample of highest mean accuracy on the {search.label} set, among those with the most finished seeds, "
         "speaks for it in the other sections."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ferray.analysis.constant import constant_sentences
 from ferray.analysis.results import Results
 from ferray.analysis.twins import twin_sentences
 from ferray.analysis.wording import sentence
@@ -9,8 +10,11 @@ from ferray.config import flatten
 
 
 def remarks(results: Results) -> list[str]:
-    """Figures that are absent, with the reason; images that two splits share; settings that reached nothing. Empty where all is well."""
-    return [*_missing(results), *near_identical(results), *twin_sentences(results)]
+    """Figures that are absent, with the reason; images that two splits share; trials of one answer; settings that reached nothing.
+
+    Empty where all is well.
+    """
+    return [*_missing(results), *near_identical(results), *constant_sentences(results), *twin_sentences(results)]
 
 
 def near_identical(results: Results) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,9 @@ from ferray.analysis.statistics import Estimate, mean_interval
 from ferray.analysis.style import GREY, ORANGE, new_figure, note_synthetic, shortened
 from ferray.analysis.wording import setting
 from ferray.config import flatten
+
+FEW = 8
+"""Values of a listed setting up to which each has a tick."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,16 @@ class SearchInfo:
     """What was searched.
 
     ``points`` has a row per finished trial and field that it draws: key, field, value, variant, accuracy (percent), chosen. Fields are
-    ``numeric``, or have ``categories`` in the order of their drawing; ``logarithmic`` says how a numeric field's axis is drawn.
+    ``numeric``, or have ``categories`` in the order of their drawing; ``logarithmic`` says how a numeric field's axis is drawn. ``listed``
+    has the values, ascending, of numeric fields for which the study lists a few; ``tried`` says how many values finished trials have.
     """
 
     fields: tuple[str, ...]
     numeric: tuple[str, ...]
     categories: Mapping[str, tuple[str, ...]]
     logarithmic: Mapping[str, bool]
+    listed: Mapping[str, tuple[float, ...]]
+    tried: Mapping[str, int]
     points: pd.DataFrame
     samples: tuple[Sample, ...]  # best first
     label: str
@@ -87,6 +93,8 @@ def search_info(results: Results) -> SearchInfo | None:
         numeric=numeric,
         categories={name: _categories(drawn[name]) for name in fields if name not in numeric},
         logarithmic={name: _is_logarithmic(results, name, drawn[name]) for name in numeric},
+        listed={name: found for name in numeric if (found := _listed(results, name, drawn[name]))},
+        tried={str(name): len({repr(value) for value in own["value"]}) for name, own in points.groupby("field", sort=False)},
         points=points.astype({"value": object, "accuracy": float}),
         samples=tuple(samples),
         label=results.split_labels["validation"],
@@ -110,6 +118,13 @@ def _is_logarithmic(results: Results, name: str, values: list[float]) -> bool:
     domains = flatten((results.study or {}).get("settings", {}).get("search") or {})
     drawn_so = any(domain.startswith(f"{name}.") and "log" in domain.removeprefix(f"{name}.") for domain in domains)
     return drawn_so or max(values) / min(values) >= 100
+
+
+def _listed(results: Results, name: str, values: list[float]) -> tuple[float, ...]:
+    """The values met where the study lists a field's values and they are few, else none."""
+    domains = flatten((results.study or {}).get("settings", {}).get("search") or {})
+    met = sorted(set(values))
+    return tuple(met) if len(met) <= FEW and any(f"{name}.{function}" in domains for function in ("choice", "grid_search")) else ()
 
 
 def draw_search(info: SearchInfo) -> Figure:
@@ -138,6 +153,10 @@ def draw_search(info: SearchInfo) -> Figure:
             axes.set_xticks(logarithmic_ticks(*axes.get_xlim()))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes.xaxis.set_minor_formatter(NullFormatter())
+        if name in info.listed:
+            values = info.listed[name]
+            axes.set_xticks(values, _apart(values, logarithmic=info.logarithmic[name]))
+            axes.minorticks_off()
         lacking = info.points["key"].nunique() - points["key"].nunique()
         axes.set_xlabel(shortened(name, 32) + (f"\n(in {points['key'].nunique()} trials)" if lacking else ""))
         if place % columns == 0:
@@ -146,6 +165,18 @@ def draw_search(info: SearchInfo) -> Figure:
     figure.legend(handles, ["chosen sample", "other samples"], loc="outside lower center", ncols=2)
     note_synthetic(figure, info.synthetic)
     return figure
+
+
+def _apart(values: Sequence[float], *, logarithmic: bool) -> list[str]:
+    """What ticks at ascending values are called; nothing where the name would run into the one before."""
+    places = [math.log(value) if logarithmic else value for value in values]
+    names: list[str] = []
+    end = -math.inf  # of the last name, where the axis is 1 wide and 28 letters fit in it
+    for value, place in zip(values, places, strict=True):
+        where, half = (place - places[0]) / (places[-1] - places[0] or 1), len(setting(value)) / 56
+        names.append(setting(value) if where - half > end else "")
+        end = where + half + 1 / 28 if names[-1] else end
+    return names
 
 
 def logarithmic_ticks(low: float, high: float) -> list[float]:

@@ -109,7 +109,9 @@ def _confusion(page: Page, confusion: ConfusionInfo, pairs: PairsInfo, examples:
     if classes > ANNOTATED:
         kind = "percent of each true class; cells below half a percent are empty"
     if len(matrix.classes) < classes:
-        kind += f". Of the {classes} classes it shows the {len(matrix.classes)} most confused; answers with other classes are left out"
+        kind += (
+            f". Of the {classes} classes it shows the {len(matrix.classes)} most confused by share; answers with other classes are left out"
+        )
     page.show(
         "confusion",
         lambda: draw_confusion(matrix),
@@ -123,8 +125,8 @@ def _confusion(page: Page, confusion: ConfusionInfo, pairs: PairsInfo, examples:
     page.show(
         "confused_pairs",
         lambda: draw_pairs(pairs),
-        f"The most confused classes of {pairs.variant}: true class, what it is taken for, and n, its images. The line is Wilson's "
-        "95 % interval over these images" + (", small dots are the seeds." if pairs.seeds > 1 else "."),
+        f"The largest confusions of {pairs.variant} by share of the true class: that class, what it is taken for, and n, its images. The "
+        "line is Wilson's 95 % interval over these images" + (", small dots are the seeds." if pairs.seeds > 1 else "."),
     )
     page.tabulate(tables.pairs_table(pairs))
     if examples is None:

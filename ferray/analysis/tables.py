@@ -130,14 +130,14 @@ def ablation_table(info: AblationInfo) -> Table:
 
 
 def pairs_table(info: PairsInfo) -> Table:
-    """The most confused ordered pairs of classes."""
+    """The ordered pairs of classes of which the largest share of the true class is confused."""
     columns = ("true", "predicted", "share of the true class (%)", "95 % interval", "count", "images of the true class", "seeds")
     rows = tuple(
         (pair.true, pair.predicted, plain(pair.share.mean), interval(pair.share), count(pair.count), count(pair.share.n), str(pair.seeds))
         for pair in info.pairs
     )
     caption = (
-        f"The most confused classes of {info.variant} on the {info.label} set, {summed(info.seeds)}. "
+        f"The largest confusions of {info.variant} by share of the true class, on the {info.label} set, {summed(info.seeds)}. "
         "Wilson's interval is over the images of the true class, each counted once."
     )
     return Table("confused_pairs", caption, columns, rows, frozenset({0, 1}))
@@ -181,7 +181,9 @@ def counts_table(results: Results) -> Table:
     rows.append(("all", *(count(sum(counts[split].values())) for split in shown)))
     height, width = results.data["image_shape"][1:]
     colour = "grey" if results.data["image_shape"][0] == 1 else "colour"
-    caption = f"Images of {results.data['name']} by class and split; the networks see {colour} images of {height} x {width} pixels."
+    caption = (
+        f"Images of the data set {results.data['name']} by class and split; the networks see {colour} images of {height} x {width} pixels."
+    )
     return Table("data", caption, ("class", *(names[split] for split in shown)), tuple(rows))
 
 
