@@ -15,6 +15,7 @@ from studies import tiny
 from ferray import training
 from ferray.data import Dataset, Split
 from ferray.data.dataset import CLASSES
+from ferray.errors import ConfigError
 from ferray.ledger import Ledger
 from ferray.running.estimate import duration, from_ledger, from_probe, makespan
 from ferray.running.runner import run
@@ -131,6 +132,17 @@ def test_a_network_that_cannot_be_probed_is_left_out(monkeypatch: pytest.MonkeyP
     data = study.load_data()
     monkeypatch.setattr(training, "fit", fails)
     assert not from_probe(study.plan(data), data)
+
+
+def test_a_mistake_in_the_study_is_told_by_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*rest: Any, **options: Any) -> Iterator[Any]:
+        raise ConfigError("model: not like this")
+
+    study = tiny()
+    data = study.load_data()
+    monkeypatch.setattr(training, "fit", refuses)
+    with pytest.raises(ConfigError, match="variant 'baseline': model: not like this"):
+        from_probe(study.plan(data), data)
 
 
 def test_trials_side_by_side_take_as_long_as_the_longest_row_of_them() -> None:
