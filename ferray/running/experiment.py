@@ -81,7 +81,7 @@ def connect(address: str | None) -> bool:
         return False
     address = address or os.environ.get("RAY_ADDRESS") or None
     if address:
-        _check_address(address)
+        check_address(address)
     options: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
     handlers = list(logging.getLogger("ray").handlers)
     try:
@@ -95,6 +95,11 @@ def connect(address: str | None) -> bool:
     return True
 
 
+def is_connected() -> bool:
+    """Whether Ray was started, or connected to, by whoever calls."""
+    return bool(ray.is_initialized())
+
+
 def there() -> Machine:
     """What Ray has, on all of its nodes."""
     resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
@@ -102,8 +107,8 @@ def there() -> Machine:
     return Machine(resources.get("CPU", 0), resources.get("GPU", 0), name)
 
 
-def _check_address(address: str) -> None:
-    """Refuses at once an address where nothing listens; Ray would try for minutes."""
+def check_address(address: str) -> None:
+    """Raises ResourceError at once for an address where nothing listens; Ray would try for minutes."""
     if address.startswith("ray://"):
         raise ResourceError(
             f"{address}: Ray's client is not supported, since records are kept where the driver runs; "

@@ -86,20 +86,22 @@ def run(
         Machine.here(gpus=study.gpus > 0).check(study)
     data = study.load_data()
     plan = study.plan(data)
-    writer = LedgerWriter(storage, retry_failed=retry_failed)
     ledger = Ledger(storage)
-    if only is None:
-        _save(writer, study, plan, data, text)
     trials = {trial.key: trial for trial in plan if only is None or trial.key in only}
     for trial in trials.values():
         if ledger.status(trial.key, verify=True) == "damaged":
-            place = writer.set_aside(trial.key)
+            place = LedgerWriter(storage).set_aside(trial.key)
             if place is not None:  # else another driver has seen to it
                 display.say(f"the record of {trial.label} is damaged; it was set aside as {place} and will run again")
     todo = _missing(ledger, trials.values(), retry_failed=retry_failed)
     pace = from_ledger(ledger, todo, data, processor=environment.describe()["processor"]) if todo else Pace()  # type: ignore[arg-type]
     display.say(_what_is_to_do(study, trials, todo, ledger, pace, 1 if local else _slots(study, address)))
     check(todo, data, display.say)
+    if todo and not local:
+        _check_resources(study, address)
+    writer = LedgerWriter(storage, retry_failed=retry_failed)
+    if only is None:
+        _save(writer, study, plan, data, text)
     interrupted = False
     if todo:
         progress = _progress(study, trials, todo, data, ledger, pace, display, given)
@@ -131,6 +133,19 @@ def _interrupted(todo: list[Trial], ledger: Ledger) -> str:
     command = _command()
     again = f"go on with: {command}" if command.startswith("python -m") else "run the same again to go on"
     return f"interrupted: what has ended is kept, {len(missing)} trials are left{half}; {again}"
+
+
+def _check_resources(study: Study, address: str | None) -> None:
+    """Raises ResourceError where Ray would find too little, or no cluster, as far as that is known without starting it."""
+    from ferray.running.experiment import check_address, is_connected
+
+    if is_connected():
+        return
+    address = address or os.environ.get("RAY_ADDRESS")
+    if address:
+        check_address(address)
+    else:
+        Machine.here(gpus=study.gpus > 0).check(study)
 
 
 def _slots(study: Study, address: str | None) -> int | None:
