@@ -128,6 +128,8 @@ ALLOWED = {
     "running.live": {"running.display", "running.estimate"},
     "running.progress": {"running.estimate", "ledger"},
     "running.plan": {
+        "running.check",
+        "running.display",
         "environment",
         "errors",
         "running.estimate",

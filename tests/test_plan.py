@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ferray.running.estimate import Pace
 from ferray.running.machine import Machine
 from ferray.running.plan import Plan, drawn, make_plan, sentences
 from ferray.running.runner import run
+from ferray.study import Study
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,18 @@ def test_without_earlier_trials_a_probe_tells_and_nothing_is_written(tmp_path: P
     assert plan.trial_seconds is not None
     assert 0 < plan.seconds <= plan.trial_seconds
     assert not (tmp_path / "storage").exists()
+
+
+def test_a_run_and_a_plan_begin_with_the_notes_on_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = tiny()
+    data = replace(study.load_data(), notes=("2 images were left out", "left aside: " + "x" * 300))
+    monkeypatch.setattr(Study, "load_data", lambda self: data)
+    notes = ["note: 2 images were left out", "note: left aside: " + "x" * 185 + "..."]
+    ran: list[str] = []
+    run(study, tmp_path, local=True, say=ran.append)
+    planned: list[str] = []
+    make_plan(study, tmp_path, say=planned.append)
+    assert (ran[:2], planned) == (notes, notes)
 
 
 def test_a_study_that_this_machine_cannot_run_is_told_so_and_not_probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from rich.text import Text
 from ferray import environment
 from ferray.ledger import DEFAULT_STORAGE, Ledger
 from ferray.running.check import check
+from ferray.running.display import note
 from ferray.running.estimate import Pace, duration, from_ledger, from_probe, makespan
 from ferray.running.machine import Machine
 
@@ -95,11 +96,15 @@ def make_plan(
     """The plan of a study, as ``ferray.running.runner.run`` would run it with the same arguments; trains nothing and writes nothing.
 
     How long it takes is known from earlier trials in the ledger; for networks that it does not know, a few training steps are probed
-    where this machine is the one that would train. ``say`` is told of that. Raises FerrayError as ``run`` does, also where a network,
+    where this machine is the one that would train. ``say`` is told of that, and of the notes on the
+    data. Raises FerrayError as ``run`` does, also where a network,
     a loss or a transform that the study names does not do what it must.
     """
+    say = say or (lambda line: None)
     ledger = Ledger(storage or DEFAULT_STORAGE)
     data = study.load_data()
+    for told in data.notes:
+        say(note(told))
     trials = study.plan(data)
     unique = {trial.key: trial for trial in trials}
     states = {key: _state(ledger, key) for key in unique}
@@ -109,7 +114,6 @@ def make_plan(
     slots = min(1, machine.slots(study)) if local else machine.slots(study)
     plan = Plan(study.name, _described(data), trials, states, epochs, retry_failed, machine, slots, study.processors, study.gpus, Pace())
     todo = plan.to_run
-    say = say or (lambda line: None)
     check(todo, data, say)
     pace = from_ledger(ledger, todo, data, processor=environment.describe()["processor"]) if todo else Pace()  # type: ignore[arg-type]
     unknown = [trial for trial in todo if trial.key not in pace.seconds]

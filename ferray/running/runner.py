@@ -23,7 +23,7 @@ from ferray.errors import LedgerError
 from ferray.ledger import DEFAULT_STORAGE, Ledger
 from ferray.ledger.writer import LedgerWriter
 from ferray.running.check import check
-from ferray.running.display import Display, Lines, fitting
+from ferray.running.display import Display, Lines, fitting, note
 from ferray.running.estimate import Pace, duration, from_ledger, makespan
 from ferray.running.interruption import terminated_as_interrupted
 from ferray.running.machine import Machine
@@ -85,6 +85,8 @@ def run(
     if local:
         Machine.here(gpus=study.gpus > 0).check(study)
     data = study.load_data()
+    for told in data.notes:
+        display.say(note(told))
     plan = study.plan(data)
     ledger = Ledger(storage)
     trials = {trial.key: trial for trial in plan if only is None or trial.key in only}
