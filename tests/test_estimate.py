@@ -17,7 +17,7 @@ from ferray.data import Dataset, Split
 from ferray.data.dataset import CLASSES
 from ferray.errors import ConfigError
 from ferray.ledger import Ledger
-from ferray.running.estimate import duration, from_ledger, from_probe, makespan
+from ferray.running.estimate import counted, duration, from_ledger, from_probe, makespan
 from ferray.running.runner import run
 
 
@@ -159,3 +159,10 @@ def test_trials_side_by_side_take_as_long_as_the_longest_row_of_them() -> None:
 )
 def test_durations_read_as_people_say_them(seconds: float, told: str) -> None:
     assert duration(seconds) == told
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(0, "0 trials"), (1, "1 trial"), (1234, "1,234 trials"), (1.0, "1 trial"), (0.5, "0.5 trials")]
+)
+def test_one_is_told_from_many(number: float, told: str) -> None:
+    assert counted(number, "trial") == told

@@ -127,10 +127,20 @@ def test_the_time_is_told_as_wall_time_and_as_processor_or_gpu_hours() -> None:
     study = tiny(seeds=4)
     trials = study.plan()
     states = {trial.key: "to run" for trial in trials}
-    pace = Pace({trial.key: 1800.0 for trial in trials}, "1 earlier trial")
 
-    def told(slots: int, processors: float, gpus: float) -> str:
+    def told(slots: int, processors: float, gpus: float, seconds: float = 1800.0) -> str:
+        pace = Pace({trial.key: seconds for trial in trials}, "1 earlier trial")
         return sentences(Plan("tiny", "data", trials, states, {}, False, Machine(4, 1, "the cluster"), slots, processors, gpus, pace))[-1]
 
     assert told(4, 1.0, 0.0) == "about 2 h, 4 at a time on the cluster (8.0 processor-hours), by 1 earlier trial"
     assert told(8, 1.0, 0.25) == "about 1 h, 8 at a time on the cluster (2.0 GPU-hours), by 1 earlier trial"
+    assert "(1 processor-minute)" in told(4, 1.0, 0.0, 4.0)
+    assert "(less than a processor-minute)" in told(4, 1.0, 0.0, 0.1)
+
+
+def test_one_trial_of_one_epoch_is_no_plural(tmp_path: Path) -> None:
+    study = tiny(ablate=None, seeds=1, base={**tiny().base, "epochs": 1})
+    assert sentences(make_plan(study, tmp_path))[1:3] == ["1 trial planned: 1 to run", "1 trial to run, 1 epoch"]
+    said: list[str] = []
+    run(study, tmp_path, local=True, say=said.append)
+    assert said[0] == "study tiny: 1 trial planned, 0 in the ledger, 1 to run (about 1 epoch)"

@@ -83,7 +83,7 @@ def from_ledger(ledger: Ledger, trials: Sequence[Trial], data: Dataset, *, proce
                 elsewhere |= not here
                 break
     machine = " on another machine" if elsewhere else ""
-    return Pace(seconds, f"{len(used)} earlier trial{'s' * (len(used) != 1)}{machine}" if used else "")
+    return Pace(seconds, f"{counted(len(used), 'earlier trial')}{machine}" if used else "")
 
 
 @dataclass(frozen=True)
@@ -200,3 +200,8 @@ def duration(seconds: float) -> str:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     days, hours = divmod(hours, 24)
     return f"{days} days {hours} h" if hours else f"{days} days"
+
+
+def counted(number: float, noun: str) -> str:
+    """A number with what it counts: 1 trial, 2 trials, 0.5 processors."""
+    return f"{f'{number:,}' if isinstance(number, int) else f'{number:g}'} {noun}{'s' * (number != 1)}"

@@ -16,7 +16,7 @@ from ferray import environment
 from ferray.ledger import DEFAULT_STORAGE, Ledger
 from ferray.running.check import check
 from ferray.running.display import note
-from ferray.running.estimate import Pace, duration, from_ledger, from_probe, makespan
+from ferray.running.estimate import Pace, counted, duration, from_ledger, from_probe, makespan
 from ferray.running.machine import Machine
 
 if TYPE_CHECKING:
@@ -214,24 +214,27 @@ def sentences(plan: Plan) -> list[str]:
     todo = plan.to_run
     states = Counter(plan.states.values())
     there = ", ".join(f"{states[state]:,} {state}" for state in STATES if states[state])
-    told = [f"study {plan.study} on {plan.data}", f"{len(plan.states):,} trials planned: {there}"]
+    told = [f"study {plan.study} on {plan.data}", f"{counted(len(plan.states), 'trial')} planned: {there}"]
     if states["failed"] and not plan.retry_failed:
         told.append("failed trials stay as they are; --retry-failed runs them again")
     if not todo:
         return [*told, "nothing to run"]
-    told.append(f"{len(todo):,} trials to run, {plan.epochs_left:,} epochs")
+    told.append(f"{counted(len(todo), 'trial')} to run, {counted(plan.epochs_left, 'epoch')}")
     return [*told, _time(plan)]
 
 
 def _time(plan: Plan) -> str:
     if not plan.slots:
-        asked = f"{plan.processors:g} processors" + (f" and {plan.gpus:g} GPUs" if plan.gpus else "")
+        asked = counted(plan.processors, "processor") + (f" and {counted(plan.gpus, 'GPU')}" if plan.gpus else "")
         has = f"{plan.machine.processors:g} and {plan.machine.gpus:g}" if plan.gpus else f"{plan.machine.processors:g}"
         return f"{plan.machine.name} cannot run it: each trial asks for {asked}, and it has {has}"
     wall, trial_seconds = plan.seconds, plan.trial_seconds
     if wall is None or trial_seconds is None:
         return f"{plan.slots:,} at a time on {plan.machine.name}; how long an epoch takes is not known yet"
     unit, each = ("GPU", plan.gpus) if plan.gpus else ("processor", plan.processors)
-    hours = trial_seconds * each / 3600
-    spent = f"{hours:.1f} {unit}-hours" if hours >= 0.95 else f"{hours * 60:.0f} {unit}-minutes"
+    minutes = trial_seconds * each / 60
+    if minutes >= 57:
+        spent = f"{minutes / 60:.1f} {unit}-hours"
+    else:
+        spent = counted(round(minutes), f"{unit}-minute") if minutes >= 1 else f"less than a {unit}-minute"
     return f"about {duration(wall)}, {plan.slots:,} at a time on {plan.machine.name} ({spent}), by {plan.pace.basis}"

@@ -24,7 +24,7 @@ from ferray.ledger import DEFAULT_STORAGE, Ledger
 from ferray.ledger.writer import LedgerWriter
 from ferray.running.check import check
 from ferray.running.display import Display, Lines, fitting, note
-from ferray.running.estimate import Pace, duration, from_ledger, makespan
+from ferray.running.estimate import Pace, counted, duration, from_ledger, makespan
 from ferray.running.interruption import terminated_as_interrupted
 from ferray.running.machine import Machine
 from ferray.running.progress import Progress
@@ -134,7 +134,9 @@ def _interrupted(todo: list[Trial], ledger: Ledger) -> str:
     half = f", {half_trained} of them from a checkpoint" if half_trained else ""
     command = _command()
     again = f"go on with: {command}" if command.startswith("python -m") else "run the same again to go on"
-    return f"interrupted: what has ended is kept, {len(missing)} trials are left{half}; {again}"
+    return (
+        f"interrupted: what has ended is kept, {counted(len(missing), 'trial')} {'is' if len(missing) == 1 else 'are'} left{half}; {again}"
+    )
 
 
 def _check_resources(study: Study, address: str | None) -> None:
@@ -181,13 +183,13 @@ def _missing(ledger: Ledger, trials: Iterable[Trial], *, retry_failed: bool) -> 
 
 def _what_is_to_do(study: Study, trials: dict[str, Trial], todo: list[Trial], ledger: Ledger, pace: Pace, slots: int | None) -> str:
     there = len(trials) - len(todo)
-    plan = f"study {study.name}: {len(trials)} trials planned, {there} in the ledger, {len(todo)} to run"
+    plan = f"study {study.name}: {counted(len(trials), 'trial')} planned, {there} in the ledger, {len(todo)} to run"
     if not todo:
         return plan
     begun = {trial.key: len(ledger.epochs(trial.key)) for trial in todo}
     half_trained = sum(epochs > 0 for epochs in begun.values())
     left = {trial.key: trial.config.epochs - begun[trial.key] for trial in todo}
-    told = [f"about {sum(left.values())} epochs"]
+    told = [f"about {counted(sum(left.values()), 'epoch')}"]
     if all(key in pace.seconds for key in left):
         jobs = [pace.seconds[key] * epochs for key, epochs in left.items()]
         takes = f"{duration(makespan(jobs, slots))}" if slots else f"{duration(sum(jobs))} of training"
@@ -264,7 +266,7 @@ def _until_done(todo: list[Trial], ledger: Ledger, execute: Executor, display: D
             is_waiting = False
         else:
             if not is_waiting:
-                display.say(f"waiting for {len(todo)} trials that another driver is running")
+                display.say(f"waiting for {counted(len(todo), 'trial')} that another driver is running")
             is_waiting = True
             time.sleep(POLL_SECONDS)
         todo = _missing(ledger, todo, retry_failed=False)
