@@ -136,6 +136,7 @@ ALLOWED = {
         "running.experiment",
         "ledger",
         "running.machine",
+        "search",
         "ray",
     },  # experiment and ray inside a function
     "running.experiment": {

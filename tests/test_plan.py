@@ -73,6 +73,15 @@ def test_samples_of_a_search_and_many_seeds_are_counted(ledger: Ledger) -> None:
     assert lines[1].split() == ["baseline", "5", "2", "10", "10"]
 
 
+def test_samples_that_were_drawn_again_are_told(tmp_path: Path) -> None:
+    study = tiny(ablate=None, seeds=1, search={"l2": {"choice": [1e-6, 1e-5]}}, num_samples=3)
+    plan = make_plan(study, tmp_path)
+    assert len(plan.trials) == 2
+    assert sentences(plan)[2] == "2 of 3 samples (a value was drawn again)"
+    again = make_plan(tiny(ablate=None, seeds=1, search={"l2": {"loguniform": [1e-6, 1e-3]}}, num_samples=3), tmp_path)
+    assert again.drawn_again == ""
+
+
 def test_a_finished_study_has_nothing_to_run(ledger: Ledger) -> None:
     assert sentences(make_plan(tiny(), ledger.path))[-1] == "nothing to run"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from ferray.running.check import check
 from ferray.running.display import note
 from ferray.running.estimate import Pace, counted, duration, from_ledger, from_probe, makespan
 from ferray.running.machine import Machine
+from ferray.search import domains, samples
 
 if TYPE_CHECKING:
     from ferray.data import Dataset
@@ -36,6 +38,7 @@ class Plan:
 
     ``states`` has one of STATES by key, ``epochs`` how many epochs a trial has that has not ended. ``slots`` is how many trials run at
     a time on ``machine``, 0 where it lacks what they ask for; ``pace`` is empty where nobody knows how long an epoch takes.
+    ``drawn_again`` says how many samples are left where some have the same values.
     """
 
     study: str
@@ -49,6 +52,7 @@ class Plan:
     processors: float
     gpus: float
     pace: Pace
+    drawn_again: str = ""
 
     @property
     def to_run(self) -> list[Trial]:
@@ -120,7 +124,14 @@ def make_plan(
     if unknown and not address and slots:
         say("probing how fast this machine trains: a few steps of each network, nothing is kept")
         pace = pace.filled(todo, from_probe(unknown, data))
-    return Plan(**{**vars(plan), "pace": pace})
+    return Plan(**{**vars(plan), "pace": pace, "drawn_again": _drawn_again(study)})
+
+
+def _drawn_again(study: Study) -> str:
+    """How many different samples there are, where values were drawn again."""
+    drawn = [json.dumps(values, sort_keys=True) for values in samples(domains(study.search), study.num_samples, study.search_seed)]
+    different = len(set(drawn))
+    return f"{different:,} of {counted(len(drawn), 'sample')} (a value was drawn again)" if different < len(drawn) else ""
 
 
 def _state(ledger: Ledger, key: str) -> str:
@@ -215,6 +226,8 @@ def sentences(plan: Plan) -> list[str]:
     states = Counter(plan.states.values())
     there = ", ".join(f"{states[state]:,} {state}" for state in STATES if states[state])
     told = [f"study {plan.study} on {plan.data}", f"{counted(len(plan.states), 'trial')} planned: {there}"]
+    if plan.drawn_again:
+        told.append(plan.drawn_again)
     if states["failed"] and not plan.retry_failed:
         told.append("failed trials stay as they are; --retry-failed runs them again")
     if not todo:
