@@ -81,7 +81,7 @@ def connect(address: str | None) -> bool:
         return False
     address = address or os.environ.get("RAY_ADDRESS") or None
     if address:
-        check_address(address)
+        _check_address(address)
     options: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
     handlers = list(logging.getLogger("ray").handlers)
     try:
@@ -95,9 +95,15 @@ def connect(address: str | None) -> bool:
     return True
 
 
-def is_connected() -> bool:
-    """Whether Ray was started, or connected to, by whoever calls."""
-    return bool(ray.is_initialized())
+def check_resources(study: Study, address: str | None) -> None:
+    """Raises ResourceError where too little or no cluster would be found, as far as that is known without starting Ray."""
+    if ray.is_initialized():
+        return
+    address = address or os.environ.get("RAY_ADDRESS")
+    if address:
+        _check_address(address)
+    else:
+        Machine.here(gpus=study.gpus > 0).check(study)
 
 
 def there() -> Machine:
@@ -107,7 +113,7 @@ def there() -> Machine:
     return Machine(resources.get("CPU", 0), resources.get("GPU", 0), name)
 
 
-def check_address(address: str) -> None:
+def _check_address(address: str) -> None:
     """Raises ResourceError at once for an address where nothing listens; Ray would try for minutes."""
     if address.startswith("ray://"):
         raise ResourceError(

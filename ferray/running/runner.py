@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -100,7 +100,9 @@ def run(
     display.say(_what_is_to_do(study, trials, todo, ledger, pace, 1 if local else _slots(study, address)))
     check(todo, data, display.say)
     if todo and not local:
-        _check_resources(study, address)
+        from ferray.running.experiment import check_resources
+
+        check_resources(study, address)
     writer = LedgerWriter(storage, retry_failed=retry_failed)
     if only is None:
         _save(writer, study, plan, data, text)
@@ -108,7 +110,7 @@ def run(
     if todo:
         progress = _progress(study, trials, todo, data, ledger, pace, display, given)
         try:
-            with terminated_as_interrupted(), display.watch(progress):
+            with terminated_as_interrupted(), display.watch(progress), _stopped_in_the_end(progress, ledger):
                 here = (
                     _in_this_process(study, data, ledger, writer, progress)
                     if local
@@ -130,26 +132,13 @@ def run(
 
 def _interrupted(todo: list[Trial], ledger: Ledger) -> str:
     missing = _missing(ledger, todo, retry_failed=False)
-    half_trained = sum(ledger.checkpoint_file(trial.key).exists() for trial in missing)
+    half_trained = sum(ledger.checkpoint_file(trial.key).exists() and len(ledger.epochs(trial.key)) > 0 for trial in missing)
     half = f", {half_trained} of them from a checkpoint" if half_trained else ""
     command = _command()
     again = f"go on with: {command}" if command.startswith("python -m") else "run the same again to go on"
     return (
         f"interrupted: what has ended is kept, {counted(len(missing), 'trial')} {'is' if len(missing) == 1 else 'are'} left{half}; {again}"
     )
-
-
-def _check_resources(study: Study, address: str | None) -> None:
-    """Raises ResourceError where Ray would find too little, or no cluster, as far as that is known without starting it."""
-    from ferray.running.experiment import check_address, is_connected
-
-    if is_connected():
-        return
-    address = address or os.environ.get("RAY_ADDRESS")
-    if address:
-        check_address(address)
-    else:
-        Machine.here(gpus=study.gpus > 0).check(study)
 
 
 def _slots(study: Study, address: str | None) -> int | None:
@@ -174,6 +163,16 @@ def _progress(
     for trial in todo:
         progress.again(trial.key)
     return progress
+
+
+@contextmanager
+def _stopped_in_the_end(progress: Progress, ledger: Ledger) -> Iterator[None]:
+    """Trials that an interruption stops may still end an epoch, of which only the ledger hears."""
+    try:
+        yield
+    finally:
+        with suppress(LedgerError):
+            progress.stop({key: len(ledger.epochs(key)) for key in progress.running})
 
 
 def _missing(ledger: Ledger, trials: Iterable[Trial], *, retry_failed: bool) -> list[Trial]:
