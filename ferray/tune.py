@@ -14,6 +14,7 @@ from ferray import command
 from ferray.errors import ConfigError, nearest
 from ferray.ledger import DEFAULT_STORAGE
 from ferray.running.display import Display, fitting
+from ferray.running.estimate import counted
 
 if TYPE_CHECKING:
     from ferray.study import Study
@@ -58,7 +59,8 @@ def main(
     _report(storage, planned.name, display)
     if outcome.failures:
         label, told = next(iter(outcome.failures.items()))
-        display.say(f"{len(outcome.failures)} trials failed, {label} over {told}; the report has all; --retry-failed runs them again")
+        failed = f"{counted(len(outcome.failures), 'trial')} failed, {label} over {told}"
+        display.say(f"{failed}; the report has all; --retry-failed runs failed trials again")
         sys.exit(1)
 
 

@@ -22,12 +22,17 @@ from ferray.running.check import check
 from ferray.study import Study
 
 DATA = load(DataSource(source="synthetic", images=140))
+WRONG = """
+    class Wrong(Net):
+        def forward(self, images):
+            return super().forward(images)[:, :2]
+"""
 OWN: dict[str, Any] = {"model": "./net.py:Net", "epochs": 1, "precision": "fp32"}
 
 
 @pytest.fixture(autouse=True)
 def _there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(write(tmp_path, net=NETWORK))
+    monkeypatch.chdir(write(tmp_path, net=NETWORK + WRONG))
 
 
 def _own(**changes: Any) -> Study:
@@ -107,17 +112,19 @@ def test_the_check_leaves_the_process_its_threads() -> None:
         ("{model: ./net.py:Net, model_arguments: {witdh: 3}}", "takes no such argument; did you mean 'width'?"),
         ("{model: torchvision:resnet81}", "torchvision has no classifier of this name; did you mean 'resnet18'?"),
         ("{model: ./net.py:Net, loss: ./net.py:Loss}", "net has no Loss"),
+        ("{model: ./net.py:Wrong}", "variant 'baseline': model: ./net.py:Wrong: "),
         ("{model: ./net.py:Net, width: 2.0}", "width has no effect with model"),
         ("{soft_labels: true}", "soft_labels: the data have no votes"),
         ("{model: cnm}", "no network is called so; did you mean 'cnn'?"),
     ],
 )
+@pytest.mark.parametrize("how", ["--local", "--plan"])
 def test_a_mistake_ends_the_command_with_status_2_before_any_trial(
-    tmp_path: Path, base: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, how: str, base: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = f"data: {{source: synthetic, images: 140}}\nbase: {base}\nvariants: {{other: {{l1: 0.1}}}}\n"
     (tmp_path / "study.yaml").write_text(text)
-    monkeypatch.setattr(sys, "argv", ["ferray.tune", str(tmp_path / "study.yaml"), "--local", "--storage", str(tmp_path / "ledger")])
+    monkeypatch.setattr(sys, "argv", ["ferray.tune", str(tmp_path / "study.yaml"), how, "--storage", str(tmp_path / "ledger")])
     with pytest.raises(SystemExit) as ended:
         command.run(tune.main)
     assert ended.value.code == 2

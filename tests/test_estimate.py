@@ -15,8 +15,9 @@ from studies import tiny
 from ferray import training
 from ferray.data import Dataset, Split
 from ferray.data.dataset import CLASSES
+from ferray.errors import ConfigError
 from ferray.ledger import Ledger
-from ferray.running.estimate import duration, from_ledger, from_probe, makespan
+from ferray.running.estimate import counted, duration, from_ledger, from_probe, makespan
 from ferray.running.runner import run
 
 
@@ -133,6 +134,17 @@ def test_a_network_that_cannot_be_probed_is_left_out(monkeypatch: pytest.MonkeyP
     assert not from_probe(study.plan(data), data)
 
 
+def test_a_mistake_in_the_study_is_told_by_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*rest: Any, **options: Any) -> Iterator[Any]:
+        raise ConfigError("model: not like this")
+
+    study = tiny()
+    data = study.load_data()
+    monkeypatch.setattr(training, "fit", refuses)
+    with pytest.raises(ConfigError, match="variant 'baseline': model: not like this"):
+        from_probe(study.plan(data), data)
+
+
 def test_trials_side_by_side_take_as_long_as_the_longest_row_of_them() -> None:
     assert makespan([3, 3, 3], 1) == 9
     assert makespan([3, 3, 3], 2) == 6
@@ -147,3 +159,10 @@ def test_trials_side_by_side_take_as_long_as_the_longest_row_of_them() -> None:
 )
 def test_durations_read_as_people_say_them(seconds: float, told: str) -> None:
     assert duration(seconds) == told
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(0, "0 trials"), (1, "1 trial"), (1234, "1,234 trials"), (1.0, "1 trial"), (0.5, "0.5 trials")]
+)
+def test_one_is_told_from_many(number: float, told: str) -> None:
+    assert counted(number, "trial") == told

@@ -128,12 +128,15 @@ ALLOWED = {
     "running.live": {"running.display", "running.estimate"},
     "running.progress": {"running.estimate", "ledger"},
     "running.plan": {
+        "running.check",
+        "running.display",
         "environment",
         "errors",
         "running.estimate",
         "running.experiment",
         "ledger",
         "running.machine",
+        "search",
         "ray",
     },  # experiment and ray inside a function
     "running.experiment": {
@@ -160,7 +163,18 @@ ALLOWED = {
         "running.progress",
         "running.trainable",
     },
-    "tune": {"analysis", "command", "running.display", "errors", "ledger", "running.plan", "running.runner", "study", "study_file"},
+    "tune": {
+        "analysis",
+        "command",
+        "running.display",
+        "running.estimate",
+        "errors",
+        "ledger",
+        "running.plan",
+        "running.runner",
+        "study",
+        "study_file",
+    },
     "analysis": {"analysis", "atomic", "config", "errors", "ledger"},
     "trained_model": {
         "attachments",

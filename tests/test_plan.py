@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ferray.running.estimate import Pace
 from ferray.running.machine import Machine
 from ferray.running.plan import Plan, drawn, make_plan, sentences
 from ferray.running.runner import run
+from ferray.study import Study
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,15 @@ def test_samples_of_a_search_and_many_seeds_are_counted(ledger: Ledger) -> None:
     assert lines[1].split() == ["baseline", "5", "2", "10", "10"]
 
 
+def test_samples_that_were_drawn_again_are_told(tmp_path: Path) -> None:
+    study = tiny(ablate=None, seeds=1, search={"l2": {"choice": [1e-6, 1e-5]}}, num_samples=3)
+    plan = make_plan(study, tmp_path)
+    assert len(plan.trials) == 2
+    assert sentences(plan)[2] == "2 of 3 samples (a value was drawn again)"
+    again = make_plan(tiny(ablate=None, seeds=1, search={"l2": {"loguniform": [1e-6, 1e-3]}}, num_samples=3), tmp_path)
+    assert again.drawn_again == ""
+
+
 def test_a_finished_study_has_nothing_to_run(ledger: Ledger) -> None:
     assert sentences(make_plan(tiny(), ledger.path))[-1] == "nothing to run"
 
@@ -84,6 +95,18 @@ def test_without_earlier_trials_a_probe_tells_and_nothing_is_written(tmp_path: P
     assert plan.trial_seconds is not None
     assert 0 < plan.seconds <= plan.trial_seconds
     assert not (tmp_path / "storage").exists()
+
+
+def test_a_run_and_a_plan_begin_with_the_notes_on_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = tiny()
+    data = replace(study.load_data(), notes=("2 images were left out", "left aside: " + "x" * 300))
+    monkeypatch.setattr(Study, "load_data", lambda self: data)
+    notes = ["note: 2 images were left out", "note: left aside: " + "x" * 185 + "..."]
+    ran: list[str] = []
+    run(study, tmp_path, local=True, say=ran.append)
+    planned: list[str] = []
+    make_plan(study, tmp_path, say=planned.append)
+    assert (ran[:2], planned) == (notes, notes)
 
 
 def test_a_study_that_this_machine_cannot_run_is_told_so_and_not_probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,10 +136,20 @@ def test_the_time_is_told_as_wall_time_and_as_processor_or_gpu_hours() -> None:
     study = tiny(seeds=4)
     trials = study.plan()
     states = {trial.key: "to run" for trial in trials}
-    pace = Pace({trial.key: 1800.0 for trial in trials}, "1 earlier trial")
 
-    def told(slots: int, processors: float, gpus: float) -> str:
+    def told(slots: int, processors: float, gpus: float, seconds: float = 1800.0) -> str:
+        pace = Pace({trial.key: seconds for trial in trials}, "1 earlier trial")
         return sentences(Plan("tiny", "data", trials, states, {}, False, Machine(4, 1, "the cluster"), slots, processors, gpus, pace))[-1]
 
     assert told(4, 1.0, 0.0) == "about 2 h, 4 at a time on the cluster (8.0 processor-hours), by 1 earlier trial"
     assert told(8, 1.0, 0.25) == "about 1 h, 8 at a time on the cluster (2.0 GPU-hours), by 1 earlier trial"
+    assert "(1 processor-minute)" in told(4, 1.0, 0.0, 4.0)
+    assert "(less than a processor-minute)" in told(4, 1.0, 0.0, 0.1)
+
+
+def test_one_trial_of_one_epoch_is_no_plural(tmp_path: Path) -> None:
+    study = tiny(ablate=None, seeds=1, base={**tiny().base, "epochs": 1})
+    assert sentences(make_plan(study, tmp_path))[1:3] == ["1 trial planned: 1 to run", "1 trial to run, 1 epoch"]
+    said: list[str] = []
+    run(study, tmp_path, local=True, say=said.append)
+    assert said[0] == "study tiny: 1 trial planned, 0 in the ledger, 1 to run (about 1 epoch)"

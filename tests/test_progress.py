@@ -69,6 +69,16 @@ def test_a_trial_left_to_another_driver_waits_on() -> None:
     assert progress.counts == {"done": 0, "running": 0, "waiting": 4, "failed": 0}
 
 
+def test_when_all_is_stopped_nothing_runs_and_the_epochs_are_those_of_the_ledger() -> None:
+    progress, plan, _ = begun()
+    progress.start(plan[0])
+    progress.start(plan[1])
+    progress.stop({plan[0].key: 1, plan[1].key: 0})
+    assert progress.counts == {"done": 0, "running": 0, "waiting": 4, "failed": 0}
+    assert shown(progress, 80, 24)[0] == "tiny  0 done  0 running  4 waiting  0 failed"
+    assert progress.epochs_done == (1, 8)
+
+
 def test_the_time_left_follows_the_pace_of_this_run_and_how_many_run_at_once() -> None:
     progress, plan, clock = begun()
     assert progress.seconds_left is None

@@ -20,7 +20,7 @@ from studies import numbers, tiny
 
 from ferray import atomic, training
 from ferray.data import Dataset, Split
-from ferray.errors import LedgerError, ResourceError
+from ferray.errors import ConfigError, LedgerError, ResourceError
 from ferray.ledger import Ledger
 from ferray.ledger.writer import LedgerWriter
 from ferray.running.runner import _save, run
@@ -200,7 +200,7 @@ def test_each_trial_has_the_gpu_that_ray_gives_it(tmp_path: Path) -> None:
     assert all("finds no CUDA GPU" in record["error"]["message"] for record in records)
 
 
-@pytest.mark.parametrize("local", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("local", [True, False])
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
@@ -214,9 +214,25 @@ def test_what_this_machine_lacks_is_told_with_what_to_write_instead(
     asked: dict[str, Any], message: str, local: bool, tmp_path: Path
 ) -> None:
     with pytest.raises(ResourceError) as raised:
-        run(tiny(**asked), tmp_path, local=local, say=silent)
+        run(tiny(**asked), tmp_path / "storage", local=local, say=silent)
     assert message in str(raised.value)
-    assert not Ledger(tmp_path).keys(), "no trial has begun"
+    assert not (tmp_path / "storage").exists(), "a study that is refused leaves nothing"
+
+
+def test_a_study_whose_code_is_refused_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "small.py").write_text("from torch import nn\ndef build():\n    return nn.Sequential(nn.Flatten(), nn.LazyLinear(2))\n")
+    monkeypatch.chdir(tmp_path)
+    study = Study(name="small", data=STUDY.data, base={"model": "./small.py:build", "epochs": 1})
+    with pytest.raises(ConfigError, match=r"variant 'baseline': model: ./small\.py:build: must return"):
+        run(study, tmp_path / "storage", local=True, say=silent)
+    assert not (tmp_path / "storage").exists()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:10001"])
+def test_a_study_for_which_no_cluster_answers_leaves_nothing(tmp_path: Path, address: str) -> None:
+    with pytest.raises(ResourceError):
+        run(STUDY, tmp_path / "storage", address=address, say=silent)
+    assert not (tmp_path / "storage").exists()
 
 
 def test_storage_that_cannot_be_written_is_told_before_anything_runs(tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ def test_in_a_terminal_the_run_is_a_picture_and_ctrl_c_says_how_to_go_on(study: 
     terminal.expect("1 running")
     terminal.expect(r"[1-9]\d*/2,000 epochs")
     terminal.sendcontrol("c")
+    terminal.expect("0 running")
     terminal.expect("interrupted: what has ended is kept, 4 trials are left, 1 of them from a checkpoint")
     terminal.expect("go on with: python -m ferray.tune tiny.yaml --local --set base.epochs=500")
     terminal.expect(pexpect.EOF)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ferray.trial import Trial
 
 
+MOST_CHARACTERS = 200
+"""Of a note on the data."""
+
+
 class Display(Protocol):
     """Where a run tells what happens; all methods but ``watch`` return at once."""
 
@@ -64,6 +68,12 @@ class Lines:
         self.say(f"[{number}/{planned}] {trial.label}: {status} ({duration(progress.elapsed)} so far{rest})")
         if told:
             self.say(failure(progress, trial, told))
+
+
+def note(text: str) -> str:
+    """What was done to the data, in a line; the report has the whole of what is too long for one."""
+    line = " ".join(text.split())
+    return f"note: {line if len(line) <= MOST_CHARACTERS else line[: MOST_CHARACTERS - 3].rstrip() + '...'}"
 
 
 def failure(progress: Progress, trial: Trial, told: str) -> str:

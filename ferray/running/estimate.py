@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ferray.config import Config
-from ferray.errors import FerrayError, LedgerError
+from ferray.errors import ConfigError, FerrayError, LedgerError
 from ferray.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def from_ledger(ledger: Ledger, trials: Sequence[Trial], data: Dataset, *, proce
                 elsewhere |= not here
                 break
     machine = " on another machine" if elsewhere else ""
-    return Pace(seconds, f"{len(used)} earlier trial{'s' * (len(used) != 1)}{machine}" if used else "")
+    return Pace(seconds, f"{counted(len(used), 'earlier trial')}{machine}" if used else "")
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,8 @@ def _settings(config: Mapping[str, Any], fingerprint: str, files: Mapping[str, s
 def from_probe(trials: Sequence[Trial], data: Dataset) -> Pace:
     """Trains each distinct network for a few steps and evaluates it, on a few images, and keeps nothing of it.
 
-    Networks whose probe fails, or that are not reached in time, are left out.
+    Networks whose probe fails, or that are not reached in time, are left out. Raises ConfigError, which names the variant, for a mistake
+    in the study.
     """
     import torch
 
@@ -153,6 +154,8 @@ def _probed(trials: Sequence[Trial], data: Dataset) -> Pace:
             break
         try:
             known[name] = _probe(trial, data)
+        except ConfigError as error:
+            raise ConfigError(f"variant {trial.variant!r}: {error}") from error
         except (FerrayError, RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, OSError, AttributeError, ImportError):
             continue  # the run itself will tell what is wrong with it
     seconds = {}
@@ -197,3 +200,8 @@ def duration(seconds: float) -> str:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     days, hours = divmod(hours, 24)
     return f"{days} days {hours} h" if hours else f"{days} days"
+
+
+def counted(number: float, noun: str) -> str:
+    """A number with what it counts: 1 trial, 2 trials, 0.5 processors."""
+    return f"{f'{number:,}' if isinstance(number, int) else f'{number:g}'} {noun}{'s' * (number != 1)}"

@@ -95,6 +95,17 @@ def connect(address: str | None) -> bool:
     return True
 
 
+def check_resources(study: Study, address: str | None) -> None:
+    """Raises ResourceError where too little or no cluster would be found, as far as that is known without starting Ray."""
+    if ray.is_initialized():
+        return
+    address = address or os.environ.get("RAY_ADDRESS")
+    if address:
+        _check_address(address)
+    else:
+        Machine.here(gpus=study.gpus > 0).check(study)
+
+
 def there() -> Machine:
     """What Ray has, on all of its nodes."""
     resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
@@ -103,7 +114,7 @@ def there() -> Machine:
 
 
 def _check_address(address: str) -> None:
-    """Refuses at once an address where nothing listens; Ray would try for minutes."""
+    """Raises ResourceError at once for an address where nothing listens; Ray would try for minutes."""
     if address.startswith("ray://"):
         raise ResourceError(
             f"{address}: Ray's client is not supported, since records are kept where the driver runs; "

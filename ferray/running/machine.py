@@ -50,4 +50,5 @@ class Machine:
             asked = f"`cpus` in the study: write cpus: {self.processors:g} or less"
             if study.cpus is None:
                 asked = f"as many as its `threads`: write base.threads: {self.processors:g} or less, or fewer `cpus`"
-            raise ResourceError(f"each trial asks for {study.processors:g} processors, and {self.name} has {self.processors:g} ({asked})")
+            each = f"each trial asks for {study.processors:g} processor{'s' * (study.processors != 1)}"
+            raise ResourceError(f"{each}, and {self.name} has {self.processors:g} ({asked})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,8 +15,11 @@ from rich.text import Text
 
 from ferray import environment
 from ferray.ledger import DEFAULT_STORAGE, Ledger
-from ferray.running.estimate import Pace, duration, from_ledger, from_probe, makespan
+from ferray.running.check import check
+from ferray.running.display import note
+from ferray.running.estimate import Pace, counted, duration, from_ledger, from_probe, makespan
 from ferray.running.machine import Machine
+from ferray.search import domains, samples
 
 if TYPE_CHECKING:
     from ferray.data import Dataset
@@ -34,6 +38,7 @@ class Plan:
 
     ``states`` has one of STATES by key, ``epochs`` how many epochs a trial has that has not ended. ``slots`` is how many trials run at
     a time on ``machine``, 0 where it lacks what they ask for; ``pace`` is empty where nobody knows how long an epoch takes.
+    ``drawn_again`` says how many samples are left where some have the same values.
     """
 
     study: str
@@ -47,6 +52,7 @@ class Plan:
     processors: float
     gpus: float
     pace: Pace
+    drawn_again: str = ""
 
     @property
     def to_run(self) -> list[Trial]:
@@ -94,10 +100,15 @@ def make_plan(
     """The plan of a study, as ``ferray.running.runner.run`` would run it with the same arguments; trains nothing and writes nothing.
 
     How long it takes is known from earlier trials in the ledger; for networks that it does not know, a few training steps are probed
-    where this machine is the one that would train. ``say`` is told of that. Raises FerrayError as ``run`` does.
+    where this machine is the one that would train. ``say`` is told of that, and of the notes on the
+    data. Raises FerrayError as ``run`` does, also where a network,
+    a loss or a transform that the study names does not do what it must.
     """
+    say = say or (lambda line: None)
     ledger = Ledger(storage or DEFAULT_STORAGE)
     data = study.load_data()
+    for told in data.notes:
+        say(note(told))
     trials = study.plan(data)
     unique = {trial.key: trial for trial in trials}
     states = {key: _state(ledger, key) for key in unique}
@@ -107,13 +118,20 @@ def make_plan(
     slots = min(1, machine.slots(study)) if local else machine.slots(study)
     plan = Plan(study.name, _described(data), trials, states, epochs, retry_failed, machine, slots, study.processors, study.gpus, Pace())
     todo = plan.to_run
+    check(todo, data, say)
     pace = from_ledger(ledger, todo, data, processor=environment.describe()["processor"]) if todo else Pace()  # type: ignore[arg-type]
     unknown = [trial for trial in todo if trial.key not in pace.seconds]
     if unknown and not address and slots:
-        if say:
-            say("probing how fast this machine trains: a few steps of each network, nothing is kept")
+        say("probing how fast this machine trains: a few steps of each network, nothing is kept")
         pace = pace.filled(todo, from_probe(unknown, data))
-    return Plan(**{**vars(plan), "pace": pace})
+    return Plan(**{**vars(plan), "pace": pace, "drawn_again": _drawn_again(study)})
+
+
+def _drawn_again(study: Study) -> str:
+    """How many different samples there are, where values were drawn again."""
+    drawn = [json.dumps(values, sort_keys=True) for values in samples(domains(study.search), study.num_samples, study.search_seed)]
+    different = len(set(drawn))
+    return f"{different:,} of {counted(len(drawn), 'sample')} (a value was drawn again)" if different < len(drawn) else ""
 
 
 def _state(ledger: Ledger, key: str) -> str:
@@ -207,24 +225,29 @@ def sentences(plan: Plan) -> list[str]:
     todo = plan.to_run
     states = Counter(plan.states.values())
     there = ", ".join(f"{states[state]:,} {state}" for state in STATES if states[state])
-    told = [f"study {plan.study} on {plan.data}", f"{len(plan.states):,} trials planned: {there}"]
+    told = [f"study {plan.study} on {plan.data}", f"{counted(len(plan.states), 'trial')} planned: {there}"]
+    if plan.drawn_again:
+        told.append(plan.drawn_again)
     if states["failed"] and not plan.retry_failed:
         told.append("failed trials stay as they are; --retry-failed runs them again")
     if not todo:
         return [*told, "nothing to run"]
-    told.append(f"{len(todo):,} trials to run, {plan.epochs_left:,} epochs")
+    told.append(f"{counted(len(todo), 'trial')} to run, {counted(plan.epochs_left, 'epoch')}")
     return [*told, _time(plan)]
 
 
 def _time(plan: Plan) -> str:
     if not plan.slots:
-        asked = f"{plan.processors:g} processors" + (f" and {plan.gpus:g} GPUs" if plan.gpus else "")
+        asked = counted(plan.processors, "processor") + (f" and {counted(plan.gpus, 'GPU')}" if plan.gpus else "")
         has = f"{plan.machine.processors:g} and {plan.machine.gpus:g}" if plan.gpus else f"{plan.machine.processors:g}"
         return f"{plan.machine.name} cannot run it: each trial asks for {asked}, and it has {has}"
     wall, trial_seconds = plan.seconds, plan.trial_seconds
     if wall is None or trial_seconds is None:
         return f"{plan.slots:,} at a time on {plan.machine.name}; how long an epoch takes is not known yet"
     unit, each = ("GPU", plan.gpus) if plan.gpus else ("processor", plan.processors)
-    hours = trial_seconds * each / 3600
-    spent = f"{hours:.1f} {unit}-hours" if hours >= 0.95 else f"{hours * 60:.0f} {unit}-minutes"
+    minutes = trial_seconds * each / 60
+    if minutes >= 57:
+        spent = f"{minutes / 60:.1f} {unit}-hours"
+    else:
+        spent = counted(round(minutes), f"{unit}-minute") if minutes >= 1 else f"less than a {unit}-minute"
     return f"about {duration(wall)}, {plan.slots:,} at a time on {plan.machine.name} ({spent}), by {plan.pace.basis}"

@@ -103,6 +103,13 @@ class Progress:
                 self._highest[trial.key] = max(accuracy, self._highest.get(trial.key, 0.0), self.accuracies.get(trial.key, 0.0))
         self.display.epoch(self, trial, row)
 
+    def stop(self, epochs: Mapping[str, int]) -> None:
+        """Nothing runs any more; ``epochs`` is what trials have in the ledger, which may be more than was heard of."""
+        with self.lock:
+            self.running.clear()
+            self.doing = ""
+            self.epochs.update(epochs)
+
     def lost(self, trial: Trial, told: str) -> None:
         """The process of a trial has died, and it will go on in another."""
         with self.lock:

@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -23,8 +23,8 @@ from ferray.errors import LedgerError
 from ferray.ledger import DEFAULT_STORAGE, Ledger
 from ferray.ledger.writer import LedgerWriter
 from ferray.running.check import check
-from ferray.running.display import Display, Lines, fitting
-from ferray.running.estimate import Pace, duration, from_ledger, makespan
+from ferray.running.display import Display, Lines, fitting, note
+from ferray.running.estimate import Pace, counted, duration, from_ledger, makespan
 from ferray.running.interruption import terminated_as_interrupted
 from ferray.running.machine import Machine
 from ferray.running.progress import Progress
@@ -85,26 +85,32 @@ def run(
     if local:
         Machine.here(gpus=study.gpus > 0).check(study)
     data = study.load_data()
+    for told in data.notes:
+        display.say(note(told))
     plan = study.plan(data)
-    writer = LedgerWriter(storage, retry_failed=retry_failed)
     ledger = Ledger(storage)
-    if only is None:
-        _save(writer, study, plan, data, text)
     trials = {trial.key: trial for trial in plan if only is None or trial.key in only}
     for trial in trials.values():
         if ledger.status(trial.key, verify=True) == "damaged":
-            place = writer.set_aside(trial.key)
+            place = LedgerWriter(storage).set_aside(trial.key)
             if place is not None:  # else another driver has seen to it
                 display.say(f"the record of {trial.label} is damaged; it was set aside as {place} and will run again")
     todo = _missing(ledger, trials.values(), retry_failed=retry_failed)
     pace = from_ledger(ledger, todo, data, processor=environment.describe()["processor"]) if todo else Pace()  # type: ignore[arg-type]
     display.say(_what_is_to_do(study, trials, todo, ledger, pace, 1 if local else _slots(study, address)))
     check(todo, data, display.say)
+    if todo and not local:
+        from ferray.running.experiment import check_resources
+
+        check_resources(study, address)
+    writer = LedgerWriter(storage, retry_failed=retry_failed)
+    if only is None:
+        _save(writer, study, plan, data, text)
     interrupted = False
     if todo:
         progress = _progress(study, trials, todo, data, ledger, pace, display, given)
         try:
-            with terminated_as_interrupted(), display.watch(progress):
+            with terminated_as_interrupted(), display.watch(progress), _stopped_in_the_end(progress, ledger):
                 here = (
                     _in_this_process(study, data, ledger, writer, progress)
                     if local
@@ -126,11 +132,13 @@ def run(
 
 def _interrupted(todo: list[Trial], ledger: Ledger) -> str:
     missing = _missing(ledger, todo, retry_failed=False)
-    half_trained = sum(ledger.checkpoint_file(trial.key).exists() for trial in missing)
+    half_trained = sum(ledger.checkpoint_file(trial.key).exists() and len(ledger.epochs(trial.key)) > 0 for trial in missing)
     half = f", {half_trained} of them from a checkpoint" if half_trained else ""
     command = _command()
     again = f"go on with: {command}" if command.startswith("python -m") else "run the same again to go on"
-    return f"interrupted: what has ended is kept, {len(missing)} trials are left{half}; {again}"
+    return (
+        f"interrupted: what has ended is kept, {counted(len(missing), 'trial')} {'is' if len(missing) == 1 else 'are'} left{half}; {again}"
+    )
 
 
 def _slots(study: Study, address: str | None) -> int | None:
@@ -157,6 +165,16 @@ def _progress(
     return progress
 
 
+@contextmanager
+def _stopped_in_the_end(progress: Progress, ledger: Ledger) -> Iterator[None]:
+    """Trials that an interruption stops may still end an epoch, of which only the ledger hears."""
+    try:
+        yield
+    finally:
+        with suppress(LedgerError):
+            progress.stop({key: len(ledger.epochs(key)) for key in progress.running})
+
+
 def _missing(ledger: Ledger, trials: Iterable[Trial], *, retry_failed: bool) -> list[Trial]:
     done = {"finished", "diverged"} if retry_failed else {"finished", "diverged", "failed"}
     return [trial for trial in trials if ledger.status(trial.key) not in done]
@@ -164,13 +182,13 @@ def _missing(ledger: Ledger, trials: Iterable[Trial], *, retry_failed: bool) -> 
 
 def _what_is_to_do(study: Study, trials: dict[str, Trial], todo: list[Trial], ledger: Ledger, pace: Pace, slots: int | None) -> str:
     there = len(trials) - len(todo)
-    plan = f"study {study.name}: {len(trials)} trials planned, {there} in the ledger, {len(todo)} to run"
+    plan = f"study {study.name}: {counted(len(trials), 'trial')} planned, {there} in the ledger, {len(todo)} to run"
     if not todo:
         return plan
     begun = {trial.key: len(ledger.epochs(trial.key)) for trial in todo}
     half_trained = sum(epochs > 0 for epochs in begun.values())
     left = {trial.key: trial.config.epochs - begun[trial.key] for trial in todo}
-    told = [f"about {sum(left.values())} epochs"]
+    told = [f"about {counted(sum(left.values()), 'epoch')}"]
     if all(key in pace.seconds for key in left):
         jobs = [pace.seconds[key] * epochs for key, epochs in left.items()]
         takes = f"{duration(makespan(jobs, slots))}" if slots else f"{duration(sum(jobs))} of training"
@@ -247,7 +265,7 @@ def _until_done(todo: list[Trial], ledger: Ledger, execute: Executor, display: D
             is_waiting = False
         else:
             if not is_waiting:
-                display.say(f"waiting for {len(todo)} trials that another driver is running")
+                display.say(f"waiting for {counted(len(todo), 'trial')} that another driver is running")
             is_waiting = True
             time.sleep(POLL_SECONDS)
         todo = _missing(ledger, todo, retry_failed=False)
