@@ -12,7 +12,7 @@ from rich.console import Console
 from studies import tiny
 
 from ferray.running.display import Lines, fitting
-from ferray.running.live import Terminal, picture
+from ferray.running.live import Notebook, Terminal, picture
 from ferray.running.progress import Progress
 from ferray.trial import Trial
 
@@ -205,6 +205,28 @@ def test_a_terminal_keeps_what_is_said_above_the_picture_and_needs_no_colour(mon
     assert "a user's own print" in written
     assert "3 waiting" in written
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", written)
+
+
+def test_a_notebook_keeps_the_picture_of_what_an_interruption_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures: list[str] = []
+
+    class Cell:
+        def update(self, drawn: Any) -> None:
+            pictures.append(drawn.data)
+
+    monkeypatch.setattr("IPython.display.display", lambda drawn, display_id: Cell())
+    notebook = Notebook()
+    progress, plan, _ = begun(notebook)
+
+    def interrupted() -> None:
+        with notebook.watch(progress):
+            progress.start(plan[0])
+            progress.stop({})
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert "0 running  4 waiting" in pictures[-1]
 
 
 def test_without_a_terminal_lines_are_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -184,9 +184,11 @@ class Notebook:
             return HTML(_as_html(picture(progress, NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT)))  # type: ignore[no-untyped-call]
 
         handle: Any = display(drawn(), display_id=True)  # type: ignore[no-untyped-call]
-        with _repeated(lambda: handle.update(drawn())):
-            yield
-        handle.update(drawn())
+        try:
+            with _repeated(lambda: handle.update(drawn())):
+                yield
+        finally:
+            handle.update(drawn())
 
     def epoch(self, progress: Progress, trial: Trial, row: Mapping[str, Any]) -> None:
         """The picture shows it."""
