@@ -22,7 +22,7 @@ def describe() -> dict[str, str | bool | None]:
         **{name: _version(name) for name in ("torch", "torchvision", "ray", "numpy")},
         "host": platform.node(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
     }
 
 
@@ -46,7 +46,8 @@ def _git(*arguments: str) -> str | None:
 
 
 @cache
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

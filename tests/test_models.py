@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -11,13 +10,7 @@ from torch import Tensor, nn
 from ferray.config import Config
 from ferray.training.models import BatchNorm, Dropout, build, kernels, parameter_count, pool_same, reseed_dropout
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize(("model", "count"), [("cnn", 1_919_079), ("dnn", 2_076_697)])

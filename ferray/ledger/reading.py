@@ -173,6 +173,13 @@ class Ledger:
         found: dict[str, Any] = row
         return found
 
+    def resumable_epochs(self, key: str) -> int:
+        """How many epochs a trial that has not ended has to go on from: none without a checkpoint, or where its rows cannot be read."""
+        try:
+            return len(self.epochs(key)) if self.checkpoint_file(key).exists() else 0
+        except LedgerError:  # it will be set aside and run again
+            return 0
+
     def predictions(self, key: str) -> dict[str, NDArray[np.float32]] | None:
         """Class probabilities [images, classes] by split and epoch (``test_selected``), or None where none were left."""
         return self._arrays(self.predictions_file(key)) if self.predictions_file(key).exists() else None

@@ -26,7 +26,7 @@ from ferray.errors import LedgerError, ResourceError
 from ferray.ledger import Ledger
 from ferray.ledger.writer import LedgerWriter
 from ferray.running.interruption import handlers_kept, terminated_as_interrupted, undisturbed
-from ferray.running.machine import Machine
+from ferray.running.machine import Machine, cluster_address
 from ferray.running.ray_log import diverted, settle
 from ferray.running.trainable import STORAGE_FAILED, tune_trial
 
@@ -61,7 +61,7 @@ def experiments(
             with redirect_stdout(stream), redirect_stderr(stream):
                 connect(address)
             with terminated_as_interrupted():  # again, since ray.init has put a handler of its own in the place of ours
-                if is_ours and not (address or os.environ.get("RAY_ADDRESS")):  # a cluster may still grow
+                if is_ours and not cluster_address(address):  # a cluster may still grow
                     there().check(study)
                 actor = _writer_actor(ledger.path, retry_failed)
                 yield lambda trials: _run(study, trials, data, actor, ledger, progress)
@@ -79,7 +79,7 @@ def connect(address: str | None) -> bool:
     os.environ.setdefault("RAY_COLOR_PREFIX", "0")  # what workers print goes to a file
     if ray.is_initialized():
         return False
-    address = address or os.environ.get("RAY_ADDRESS") or None
+    address = cluster_address(address)
     if address:
         _check_address(address)
     options: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
@@ -99,7 +99,7 @@ def check_resources(study: Study, address: str | None) -> None:
     """Raises ResourceError where too little or no cluster would be found, as far as that is known without starting Ray."""
     if ray.is_initialized():
         return
-    address = address or os.environ.get("RAY_ADDRESS")
+    address = cluster_address(address)
     if address:
         _check_address(address)
     else:

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from ferray.study import Study
 
 
+def cluster_address(given: str | None) -> str | None:
+    """The address of the Ray cluster that is meant, by an argument or else by the environment; None for this machine."""
+    return given or os.environ.get("RAY_ADDRESS") or None
+
+
 @dataclass(frozen=True)
 class Machine:
     """Processors and GPUs of this machine, or of all nodes of a cluster."""

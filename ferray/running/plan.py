@@ -18,7 +18,7 @@ from ferray.ledger import DEFAULT_STORAGE, Ledger
 from ferray.running.check import check
 from ferray.running.display import note
 from ferray.running.estimate import Pace, counted, duration, from_ledger, from_probe, makespan
-from ferray.running.machine import Machine
+from ferray.running.machine import Machine, cluster_address
 from ferray.search import domains, samples
 
 if TYPE_CHECKING:
@@ -100,9 +100,8 @@ def make_plan(
     """The plan of a study, as ``ferray.running.runner.run`` would run it with the same arguments; trains nothing and writes nothing.
 
     How long it takes is known from earlier trials in the ledger; for networks that it does not know, a few training steps are probed
-    where this machine is the one that would train. ``say`` is told of that, and of the notes on the
-    data. Raises FerrayError as ``run`` does, also where a network,
-    a loss or a transform that the study names does not do what it must.
+    where this machine is the one that would train. ``say`` is told of that, and of the notes on the data. Raises FerrayError as ``run``
+    does, also where a network, a loss or a transform that the study names does not do what it must.
     """
     say = say or (lambda line: None)
     ledger = Ledger(storage or DEFAULT_STORAGE)
@@ -112,14 +111,14 @@ def make_plan(
     trials = study.plan(data)
     unique = {trial.key: trial for trial in trials}
     states = {key: _state(ledger, key) for key in unique}
-    epochs = {key: 0 if states[key] == "in the ledger" else _epochs(ledger, key) for key in unique}
-    address = None if local else address or os.environ.get("RAY_ADDRESS") or None
+    epochs = {key: 0 if states[key] == "in the ledger" else ledger.resumable_epochs(key) for key in unique}
+    address = None if local else cluster_address(address)
     machine = _cluster(address) if address else Machine.here(gpus=study.gpus > 0)
     slots = min(1, machine.slots(study)) if local else machine.slots(study)
     plan = Plan(study.name, _described(data), trials, states, epochs, retry_failed, machine, slots, study.processors, study.gpus, Pace())
     todo = plan.to_run
     check(todo, data, say)
-    pace = from_ledger(ledger, todo, data, processor=environment.describe()["processor"]) if todo else Pace()  # type: ignore[arg-type]
+    pace = from_ledger(ledger, todo, data, processor=environment.processor()) if todo else Pace()
     unknown = [trial for trial in todo if trial.key not in pace.seconds]
     if unknown and not address and slots:
         say("probing how fast this machine trains: a few steps of each network, nothing is kept")
@@ -140,16 +139,7 @@ def _state(ledger: Ledger, key: str) -> str:
         return "in the ledger"
     if status in ("failed", "running"):
         return status
-    return "half-trained" if status == "interrupted" and _epochs(ledger, key) else "to run"
-
-
-def _epochs(ledger: Ledger, key: str) -> int:
-    from ferray.errors import LedgerError
-
-    try:
-        return len(ledger.epochs(key)) if ledger.checkpoint_file(key).exists() else 0
-    except LedgerError:  # it will be set aside and run again
-        return 0
+    return "half-trained" if status == "interrupted" and ledger.resumable_epochs(key) else "to run"
 
 
 def _cluster(address: str) -> Machine:

@@ -26,7 +26,7 @@ from ferray.running.check import check
 from ferray.running.display import Display, Lines, fitting, note
 from ferray.running.estimate import Pace, counted, duration, from_ledger, makespan
 from ferray.running.interruption import terminated_as_interrupted
-from ferray.running.machine import Machine
+from ferray.running.machine import Machine, cluster_address
 from ferray.running.progress import Progress
 from ferray.running.trainable import run_trial
 
@@ -96,7 +96,7 @@ def run(
             if place is not None:  # else another driver has seen to it
                 display.say(f"the record of {trial.label} is damaged; it was set aside as {place} and will run again")
     todo = _missing(ledger, trials.values(), retry_failed=retry_failed)
-    pace = from_ledger(ledger, todo, data, processor=environment.describe()["processor"]) if todo else Pace()  # type: ignore[arg-type]
+    pace = from_ledger(ledger, todo, data, processor=environment.processor()) if todo else Pace()
     display.say(_what_is_to_do(study, trials, todo, ledger, pace, 1 if local else _slots(study, address)))
     check(todo, data, display.say)
     if todo and not local:
@@ -132,7 +132,7 @@ def run(
 
 def _interrupted(todo: list[Trial], ledger: Ledger) -> str:
     missing = _missing(ledger, todo, retry_failed=False)
-    half_trained = sum(ledger.checkpoint_file(trial.key).exists() and len(ledger.epochs(trial.key)) > 0 for trial in missing)
+    half_trained = sum(ledger.resumable_epochs(trial.key) > 0 for trial in missing)
     half = f", {half_trained} of them from a checkpoint" if half_trained else ""
     command = _command()
     again = f"go on with: {command}" if command.startswith("python -m") else "run the same again to go on"
@@ -143,7 +143,7 @@ def _interrupted(todo: list[Trial], ledger: Ledger) -> str:
 
 def _slots(study: Study, address: str | None) -> int | None:
     """How many trials this machine runs at a time; None where they run on a cluster."""
-    if address or os.environ.get("RAY_ADDRESS"):
+    if cluster_address(address):
         return None
     return Machine.here(gpus=study.gpus > 0).slots(study)
 
