@@ -29,7 +29,9 @@ class DataSource(Frozen):
     votes: str | None = None
     """FER+ votes (fer2013new.csv) for FER2013 in a CSV form: soft labels for training, and a diagnosis in the report."""
     subset: Annotated[int, Field(ge=1)] | None = None
-    """Keeps so many training images, stratified, and the same share of the other splits."""
+    """Keeps so many training images, stratified, and of the other splits what `subset_of` says."""
+    subset_of: Literal["all", "training"] = "all"
+    """Of all splits the same share; or of the training images alone, so that networks are judged on every image there is."""
     images: Annotated[int, Field(ge=70, le=10_000_000)] = 4000
     """Synthetic training images; validation and test hold a quarter of it each."""
     image_size: Annotated[int, Field(ge=1, le=1024)] | None = None

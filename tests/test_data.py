@@ -307,3 +307,10 @@ def test_reading_data_loads_neither_ray_nor_torch() -> None:
     code = "import sys, ferray.data, ferray.data.__main__; sys.exit(bool({'ray', 'torch'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_subset_of_the_training_images_leaves_the_other_splits_whole() -> None:
+    whole = load(DataSource(images=200))
+    part = load(DataSource(images=200, subset=50, subset_of="training"))
+    assert part.train.images.tobytes() == whole.subset(50).train.images.tobytes()
+    assert [len(part.validation), len(part.test)] == [len(whole.validation), len(whole.test)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ferray.analysis.constant import constant_sentences
 from ferray.analysis.results import Results
 from ferray.analysis.twins import twin_sentences
@@ -26,14 +28,19 @@ def near_identical(results: Results) -> list[str]:
 def notes(results: Results) -> list[str]:
     """What was done to the data before the study had them, as their source tells, which knows nothing of the part that a study takes."""
     part = subset(results)
-    taken = [f"of the whole data set the study takes {part:,} training images, and the same share of the other splits"] if part else []
+    rest = "all images" if _setting(results, "data.subset_of") == "training" else "the same share"
+    taken = [f"of the whole data set the study takes {part:,} training images, and {rest} of the other splits"] if part else []
     return [*(str(note) for note in results.data.get("notes") or ()), *taken]
 
 
 def subset(results: Results) -> int | None:
     """How many training images the study takes of its data set, or None where it takes all."""
-    taken: int | None = flatten((results.study or {}).get("settings", {})).get("data.subset")
+    taken: int | None = _setting(results, "data.subset")
     return taken
+
+
+def _setting(results: Results, name: str) -> Any:
+    return flatten((results.study or {}).get("settings", {})).get(name)
 
 
 def _missing(results: Results) -> list[str]:

@@ -44,7 +44,7 @@ def load(source: DataSource, *, cache: Path | None = None, folders: Sequence[Pat
         whole = generate(source.images, seed=source.seed)
     else:
         whole = _from_files(source, cache, folders)
-    return whole if source.subset is None else whole.subset(source.subset, seed=source.seed)
+    return whole if source.subset is None else whole.subset(source.subset, seed=source.seed, of=source.subset_of)
 
 
 def located(source: DataSource, folders: Sequence[Path] = ()) -> form.Form:

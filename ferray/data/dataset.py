@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,8 +136,8 @@ class Dataset:
             "votes": self.train.votes is not None,
         }
 
-    def subset(self, images: int, *, seed: int = 0) -> Dataset:
-        """A stratified random part: so many training images, and the same share of validation and test.
+    def subset(self, images: int, *, seed: int = 0, of: Literal["all", "training"] = "all") -> Dataset:
+        """A stratified random part: so many training images, and the same share of validation and test, or all of these.
 
         Every class that a split has keeps at least one image there. A larger subset of the same seed holds the smaller one, apart
         from rounding. Raises DataError for more images than there are, or fewer than classes.
@@ -150,6 +150,9 @@ class Dataset:
             return self
         parts = {}
         for number, (name, split) in enumerate(self.splits.items()):
+            if of == "training" and name != "train":
+                parts[name] = split
+                continue
             present = _present(split, len(self.classes))
             wanted = max(round(len(split) * images / total), int(np.count_nonzero(present)), min(1, len(split)))
             generator = np.random.default_rng([seed, number])
