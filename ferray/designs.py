@@ -41,6 +41,11 @@ class Ablation(Frozen):
     factors: dict[Name, dict[str, Any]] = Field(default_factory=dict)
     """Factors of your own: a name for `remove`, and the overrides that take it away, such as `{model_arguments.attention: false}`."""
 
+    def describe(self) -> dict[str, Any]:
+        """What the ledger keeps of the design, for the report: its name and its factors in their order, groups by their names."""
+        factors = [step if isinstance(step, str) else "+".join(step) for step in self.remove]
+        return {"design": self.design, "factors": factors}
+
     @field_validator("remove", mode="wrap")
     @classmethod
     def _names_or_lists(cls, given: Any, check: ValidatorFunctionWrapHandler) -> Any:

@@ -72,6 +72,8 @@ class Study(Frozen):
     """Processors that Ray sets aside for each trial; as many as its `threads` where left out."""
     gpus: NotNegative = 0.0
     """GPUs, or a fraction of one, for each trial; 0 trains on processors."""
+    smallest_effect: Positive = 0.5
+    """Accuracy points: an effect that is certainly smaller, either way, is called none."""
     keep_weights: bool = True
     """Keeps each trial's weights at its selected epoch, for `python -m ferray.export`."""
     published: dict[Name, Published] = Field(default_factory=dict)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ferray.attachments import Attachments
 from ferray.config import Config, trial_identity
+
+Phase = Literal["tuning", "frozen", "final"]
+"""What a trial is for. ``tuning``: it helps to choose a variant's settings, on validation alone. ``frozen``: a variant at the settings
+that were best for the baseline, on fresh seeds. ``final``: a variant at its own best settings on fresh seeds, and every trial of a study
+without tuning. The baseline's frozen trials are its final ones."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,7 @@ class Trial:
     sample: int
     overrides: dict[str, Any]  # what the search chose and the variant does not fix, by dotted name
     attachments: Attachments = field(default_factory=Attachments)
+    phase: Phase = "final"
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ Which = Literal["selected", "last"]
 
 def prediction_frame(results: Results, which: Which, keys: Iterable[str] | None) -> pd.DataFrame:
     """What ``Results.prediction_frame`` says."""
-    names = ["key", "variant", "sample", "seed", "split", "image", "label", "predicted"]
+    names = ["key", "variant", "sample", "seed", "phase", "split", "image", "label", "predicted"]
     wanted = None if keys is None else set(keys)
     parts = []
     known: dict[str, None] = dict.fromkeys(results.classes) if results.study is not None else {}

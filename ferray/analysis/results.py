@@ -124,6 +124,16 @@ class Results:
         """The variant that others are compared with."""
         return str(self._document["baseline"])
 
+    @property
+    def smallest_effect(self) -> float:
+        """Accuracy points; effects certainly smaller than these count as none."""
+        return float(self._document.get("smallest_effect", 0.5))
+
+    @property
+    def ablation(self) -> Mapping[str, Any]:
+        """The design by which factors were taken away (``design``, ``factors`` and what the design adds); empty without one."""
+        return dict(self._document.get("ablation") or {})
+
     @cached_property
     def variants(self) -> dict[str, Variant]:
         """The study's variants by name, the baseline first and removals in the order of their path."""
@@ -151,7 +161,8 @@ class Results:
     def trials(self) -> pd.DataFrame:
         """One row per planned trial; those that have not begun have status ``missing``.
 
-        - key, study, variant, status: text; status is finished, diverged, failed, running, interrupted, missing or damaged
+        - key, study, variant, phase (see ferray.trial.Phase), status: text;
+          status is finished, diverged, failed, running, interrupted, missing or damaged
         - sample, seed, selected_epoch, epochs (recorded so far), parameters, attempts: whole numbers, <NA> where there is none
         - seconds: of all epochs together, without the time between attempts
         - ``{train,validation,test}_{loss,accuracy,macro_f1}`` at the selected epoch, NaN for trials without one (a diverged one may have
@@ -160,7 +171,8 @@ class Results:
         - error: type and message of a failure, or None
         """
         frame = pd.DataFrame([self._row(entry) for entry in self._plan])
-        names = ["key", "study", "variant", "sample", "seed", "status", "selected_epoch", "epochs", "parameters", "seconds", "attempts"]
+        names = ["key", "study", "variant", "sample", "seed", "phase", "status"]
+        names += ["selected_epoch", "epochs", "parameters", "seconds", "attempts"]
         metrics = [*METRICS, *(f"last_{name}" for name in METRICS)]
         settings = [name for name in frame.columns if name.startswith("config.")]
         frame = frame.reindex(columns=[*names, *metrics, *settings, "error"])
@@ -180,7 +192,7 @@ class Results:
             own = {**self.place(entry), "status": read.status}
             rows += [{**own, **row} for row in read.epochs]
         measured = [*METRICS, "penalty", "learning_rate", "seconds", "images_per_second"]
-        names = ["key", "variant", "sample", "seed", "status", "epoch", *measured]
+        names = ["key", "variant", "sample", "seed", "phase", "status", "epoch", *measured]
         frame = pd.DataFrame(rows, columns=None if rows else names)
         frame = frame.reindex(columns=[*names, *(name for name in frame.columns if name not in names)])
         return frame.astype({"sample": "Int64", "seed": "Int64", "epoch": "int64", **dict.fromkeys(measured, float)})
@@ -236,7 +248,8 @@ class Results:
     def place(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         """What tells a planned trial apart; the seed of a trial that no study plans is in its config."""
         seed = entry.get("seed", self._reads[entry["key"]].identity.get("config", {}).get("seed"))
-        return {"key": entry["key"], "variant": entry.get("variant"), "sample": entry.get("sample", 0), "seed": seed}
+        phase = entry.get("phase", "final")
+        return {"key": entry["key"], "variant": entry.get("variant"), "sample": entry.get("sample", 0), "seed": seed, "phase": phase}
 
     def config(self, key: str) -> dict[str, Any]:
         """The settings of a planned trial: its own, or what the study plans where it has not begun."""

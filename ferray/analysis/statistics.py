@@ -31,6 +31,8 @@ class Estimate:
     n: int
     deviation: float = math.nan  # standard deviation of the values, n - 1 in the denominator; NaN for a single one
     p: float = math.nan  # two-sided, of the hypothesis that the mean is zero; only of differences
+    error: float = math.nan  # standard error of the mean
+    degrees: float = math.nan  # of freedom of Student's t; only where the interval is one of t
 
     @property
     def has_interval(self) -> bool:
@@ -53,7 +55,9 @@ class Estimate:
 
     def scaled(self, factor: float) -> Estimate:
         """The same estimate in another unit, for example in percent with a factor of 100."""
-        return Estimate(self.mean * factor, self.low * factor, self.high * factor, self.n, self.deviation * factor, self.p)
+        low, high = sorted((self.low * factor, self.high * factor)) if self.has_interval else (math.nan, math.nan)
+        size = abs(factor)
+        return Estimate(self.mean * factor, low, high, self.n, self.deviation * size, self.p, self.error * size, self.degrees)
 
 
 def mean_interval(values: Numbers, level: float = LEVEL) -> Estimate:
@@ -72,7 +76,7 @@ def mean_interval(values: Numbers, level: float = LEVEL) -> Estimate:
         return Estimate(mean, math.nan, math.nan, 1)
     deviation = float(kept.std(ddof=1))
     half = float(stats.t.ppf((1 + level) / 2, n - 1)) * deviation / math.sqrt(n)
-    return Estimate(mean, mean - half, mean + half, n, deviation)
+    return Estimate(mean, mean - half, mean + half, n, deviation, error=deviation / math.sqrt(n), degrees=n - 1)
 
 
 def paired_difference(values: Numbers, reference: Numbers, level: float = LEVEL) -> Estimate:
@@ -91,7 +95,7 @@ def paired_difference(values: Numbers, reference: Numbers, level: float = LEVEL)
         return estimate
     t = estimate.mean / (estimate.deviation / math.sqrt(estimate.n))
     p = 2 * float(stats.t.sf(abs(t), estimate.n - 1))
-    return Estimate(estimate.mean, estimate.low, estimate.high, estimate.n, estimate.deviation, p)
+    return replace(estimate, p=p)
 
 
 def wilson(successes: float, n: int, level: float = LEVEL) -> Estimate:

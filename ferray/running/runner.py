@@ -226,6 +226,8 @@ def _save(writer: LedgerWriter, study: Study, plan: list[Trial], data: Dataset, 
                 variant.name: {"overrides": variant.overrides, "removed": list(variant.removed), "config": first[variant.name]}
                 for variant in study.all_variants()
             },
+            "smallest_effect": study.smallest_effect,
+            "ablation": study.ablate.describe() if study.ablate else None,
             "published": {name: numbers.model_dump(exclude_none=True) for name, numbers in study.published.items()},
             "plan": [
                 {
@@ -234,6 +236,7 @@ def _save(writer: LedgerWriter, study: Study, plan: list[Trial], data: Dataset, 
                     "sample": trial.sample,
                     "seed": trial.config.seed,
                     "overrides": trial.overrides,
+                    "phase": trial.phase,
                 }
                 for trial in plan
             ],
