@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -209,9 +209,11 @@ def variants(base: dict[str, Any], ablation: Ablation, searched: Collection[str]
     sets what the other does, or is there with the other only.
     """
     chosen = factors(base, ablation.parts, ablation.factors)
+    whole = Left.whole(base)
     if ablation.design in CROSSED:
-        _check_apart(list(chosen.values()))
-    reached: dict[tuple[str, ...], Left] = {(): Left.whole(base)}
+        for one, other in itertools.combinations(chosen.values(), 2):
+            _check_apart(whole, one, other, searched)
+    reached: dict[tuple[str, ...], Left] = {(): whole}
     found = []
     for name, removed in ablation.removals():
         for number, factor in enumerate(removed):
@@ -219,26 +221,14 @@ def variants(base: dict[str, Any], ablation: Ablation, searched: Collection[str]
             if after not in reached:
                 reached[after] = reached[before].without(chosen[factor], searched)
         found.append(Variant(name, reached[removed].overrides, removed))
-    if ablation.design in CROSSED:
-        _check_effect({variant.removed: reached[variant.removed] for variant in found}, searched)
     return found
 
 
-def _check_apart(chosen: Sequence[Factor]) -> None:
-    for one, other in itertools.combinations(chosen, 2):
-        both = next((name for name in sorted(one.fields) for field in other.fields if meet(name, field)), None)
-        if both:
-            told = f"{one.name} and {other.name} both set {both}, so that neither is there without the other"
-            raise ConfigError.at("ablate.remove", f"{told}; let them go together, or take leave_one_out or path")
-
-
-def _check_effect(reached: Mapping[tuple[str, ...], Left], searched: Collection[str]) -> None:
-    """Raises ConfigError where two variants are the same since a factor is there with another one only."""
-    seen: list[tuple[tuple[str, ...], Left]] = []
-    for removed, left in reached.items():
-        for earlier, same in seen:
-            more, fewer = sorted([removed, earlier], key=len, reverse=True)
-            if same.config == left.config and same.fixed(searched) == left.fixed(searched) and set(fewer) < set(more):
-                gone = ", ".join(name for name in more if name not in fewer)
-                raise ConfigError.at("ablate.remove", f"the base without {', '.join(fewer)} has no {gone} to take away")
-        seen.append((removed, left))
+def _check_apart(whole: Left, one: Factor, other: Factor, searched: Collection[str]) -> None:
+    """Raises ConfigError unless each of two factors is something by itself, whether the other is there or not."""
+    both = next((name for name in sorted(one.fields) for field in other.fields if meet(name, field)), None)
+    if both:
+        told = f"{one.name} and {other.name} both set {both}, so that neither is there without the other"
+        raise ConfigError.at("ablate.remove", f"{told}; let them go together, or take leave_one_out or path")
+    for first, second in ((one, other), (other, one)):
+        whole.without(first, searched).without(second, searched)

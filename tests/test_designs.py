@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from studies import tiny
 
-from ferray import Study
+from ferray import Results, Study
 from ferray.config import Augmentation, Config, merge, overlay
 from ferray.data import load
 from ferray.data_source import DataSource
@@ -14,6 +16,7 @@ from ferray.designs import Ablation, Variant, variants
 from ferray.errors import ConfigError
 from ferray.factors import FACTORS
 from ferray.fraction import GENERATORS
+from ferray.ledger import Ledger
 
 BASE = {
     "augmentation": {"rotation": 30.0, "horizontal_flip": 0.5},
@@ -214,9 +217,12 @@ def test_designs_that_cross_factors_refuse_two_that_set_the_same(design: str, re
     assert f"{first} and {second} both set {field}, so that neither is there without the other" in refusal(design, remove)
 
 
-@pytest.mark.parametrize("remove", [["dropout", "network"], ["network", "dropout"]])
-def test_a_factor_that_goes_with_another_one_is_refused_in_a_factorial_whatever_the_order(remove: list[str]) -> None:
-    told = refusal("factorial", remove, factors={"network": {"model": "dnn"}})
+@pytest.mark.parametrize("more", [{"design": "add_one_in"}, {"design": "factorial"}, {"design": "fractional", "resolution": 3}])
+@pytest.mark.parametrize("remove", [["dropout", "network", "l1"], ["l1", "network", "dropout"]])
+def test_a_factor_that_goes_with_another_one_is_refused_where_factors_are_crossed_whatever_their_order(
+    remove: list[str], more: dict[str, Any]
+) -> None:
+    told = refusal(remove=remove, factors={"network": {"model": "dnn"}}, **more)
     assert "the base without network has no dropout to take away" in told
 
 
@@ -307,5 +313,21 @@ def test_two_variants_with_the_same_settings_are_refused() -> None:
 
 
 def test_what_only_ferrays_own_networks_have_is_refused_for_another_one_with_the_reason() -> None:
-    told = refusal("factorial", ["l1", "batch_norm"], {"model": "./mine.py:make", "l1": 0.1})
+    told = refusal("leave_one_out", ["l1", "batch_norm"], {"model": "./mine.py:make", "l1": 0.1})
     assert "batch_norm cannot be taken away from the base: batch_norm has no effect with model './mine.py:make'" in told
+
+
+def test_the_ledger_keeps_the_design_and_the_study_can_be_made_again_from_it(tmp_path: Path) -> None:
+    ablation = {"design": "fractional", "resolution": "III", "remove": ["l1", "l2", "batch_norm"]}
+    study = tiny(data={"images": 70}, base={"width": 0.05, "epochs": 1, "l1": 1e-5, "l2": 1e-5}, ablate=ablation, seeds=1)
+    study.run(tmp_path, local=True, say=lambda line: None)
+    results = Results.load(tmp_path, "tiny")
+    assert results.ablation == Ablation(**ablation).describe()
+    assert results.ablation["aliases"]["batch_norm"] == ["l1:l2"]
+    assert {name: variant.removed for name, variant in results.variants.items()} == {
+        "baseline": (),
+        "no-l1-l2": ("l1", "l2"),
+        "no-l1-batch_norm": ("l1", "batch_norm"),
+        "no-l2-batch_norm": ("l2", "batch_norm"),
+    }
+    assert Study(**Ledger(tmp_path).study("tiny")["settings"]) == study
