@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ferray.config import OWN_NETWORKS, REFERENCE
-from ferray.designs import FACTORS, NAME, SET_BY_THE_STUDY
+from ferray.designs import NAME, SET_BY_THE_STUDY
+from ferray.factors import FACTORS
 from ferray.schema import study_schema
 from ferray.search import LISTS, MEANINGS, NUMERIC
 
@@ -125,6 +126,8 @@ def _large(number: int) -> str:
 
 def _written(value: Any) -> str:
     """A value as it is written in YAML."""
+    if value is None:
+        return "null"
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 

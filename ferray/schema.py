@@ -12,7 +12,8 @@ import typer
 from ferray import command
 from ferray.config import OWN_NETWORKS, REFERENCE, Config
 from ferray.data_source import WORDS
-from ferray.designs import FACTORS, SET_BY_THE_STUDY
+from ferray.designs import SET_BY_THE_STUDY
+from ferray.factors import FACTORS
 from ferray.search import LISTS, MEANINGS, NUMERIC
 from ferray.study import Study
 
@@ -42,7 +43,8 @@ def study_schema() -> Schema:
     names = {"pattern": own["properties"]["name"]["pattern"], "maxLength": own["properties"]["name"]["maxLength"]}
     settings = {"$ref": "#/$defs/settings"}
     ablation["properties"]["remove"]["items"]["anyOf"].insert(0, {"enum": list(FACTORS)})  # what editors offer
-    ablation["properties"]["factors"] |= {"additionalProperties": settings, "propertyNames": names}
+    group = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+    ablation["properties"]["factors"] |= {"additionalProperties": _any_of(settings, group), "propertyNames": names}
     del ablation["properties"]["factors"]["patternProperties"]
     fields = _fields(config)
     set_here = {name: field for name, field in fields.items() if name not in SET_BY_THE_STUDY}

@@ -160,7 +160,8 @@ class Study(Frozen):
             raise ConfigError.at("variants", told)
         alike: dict[str, str] = {}
         for variant in variants:
-            first = alike.setdefault(digest(self._config(variant).model_dump()), variant.name)
+            fixed = [domain.field for domain in domains if any(domain.reaches(name) for name in flatten(merge({}, variant.overrides)))]
+            first = alike.setdefault(digest([self._config(variant).model_dump(), fixed]), variant.name)
             if first != variant.name:
                 told = f"{first!r} and {variant.name!r} have the same settings, so there is nothing to compare"
                 raise ConfigError.at("variants", told)
@@ -222,7 +223,8 @@ class Study(Frozen):
 
     def all_variants(self) -> list[Variant]:
         """The base first, then the design's variants, then the named ones."""
-        designed = designs.path(self._base(), self.ablate.remove, self.ablate.factors) if self.ablate else []
+        searched = [domain.field for domain in self._domains]
+        designed = designs.variants(self._base(), self.ablate, searched) if self.ablate else []
         named = [Variant(name, overrides) for name, overrides in self.variants.items()]
         return [Variant(self.baseline), *designed, *named]
 

@@ -59,7 +59,18 @@ def told(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         ("seeds: 0\n", "my.yaml, line 2: seeds: how many"),
         ("seeds: [1, 1]\n", "my.yaml, line 2: seeds: each seed once"),
         ("ablate: {remove: [augmentaton]}\n", "my.yaml, line 2: ablate.remove: unknown factor 'augmentaton'; did you mean 'augmentation'?"),
-        ("ablate: {design: pth, remove: [l1]}\n", "my.yaml, line 2: ablate.design: must be 'path', not 'pth'; did you mean 'path'?"),
+        ("ablate: {design: pth, remove: [l1]}\n", "my.yaml, line 2: ablate.design: must be 'path', 'leave_one_out', 'add_one_in', "
+         "'factorial' or 'fractional', not 'pth'; did you mean 'path'?"),
+        ("ablate: {remove: [dropout], resolution: 3}\n", "line 2: ablate.resolution: belongs to design: fractional, not to path"),
+        ("ablate:\n  design: fractional\n  remove: [dropout, batch_norm, input_scaling]\n  resolution: 2\n",
+         "my.yaml, line 5: ablate.resolution: 3, 4 or 5 (or III, IV or V), not 2"),
+        ("ablate:\n  design: fractional\n  remove: [dropout, batch_norm, input_scaling]\n  resolution: IV\n",
+         "line 5: ablate.resolution: no fraction of 3 factors has resolution 4 and is smaller than the full factorial; there is"),
+        ("ablate:\n  design: factorial\n  remove: [normalization, batch_norm]\n",
+         "my.yaml, line 4: ablate.remove: normalization and batch_norm both set batch_norm, so that neither is there without the other"),
+        ("ablate:\n  design: leave_one_out\n  remove: [penalties]\n  factors: {penalties: [l1, dropuot]}\n",
+         "my.yaml, line 5: ablate.factors.penalties: unknown factor 'dropuot'; did you mean 'dropout'?"),
+        ("ablate: {design: factorial, remove: [l1]}\n", "line 2: ablate.remove: the base has no l1 to take away; switch it on in `base`"),
         ("ablate: {}\n", "my.yaml, line 2: ablate.remove: is missing"),
         ("ablate:\n  remove: [x]\n  factors:\n    x: {epohcs: 1}\n", "line 5: ablate.factors.x.epohcs: unknown key; did you mean"),
         ("published: {cnn: {test: 0.6}}\n", "my.yaml, line 2: published.cnn: no variant is called cnn (there are: baseline)"),
@@ -132,7 +143,7 @@ def test_a_file_that_is_no_study_is_told(
         (["my.yaml", "--set", "seeds=[1,"], "--set seeds=[1,: expected the node content, but found the end"),
         (["folder"], "study file 'folder': it is a folder; give a file in it, such as folder/my-study.yaml"),
         (["mine.yaml"], "no study file 'mine.yaml'"),
-        (["quikstart"], "did you mean 'quickstart'? Give a path, or one of: quickstart, "),
+        (["quikstart"], "did you mean 'quickstart'? Give a path, or one of: "),
     ],
 )
 def test_a_bad_argument_is_told(

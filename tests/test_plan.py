@@ -42,9 +42,10 @@ def test_the_plan_shows_what_is_there_by_variant_and_seed(ledger: Ledger) -> Non
     ]
     told = sentences(plan)
     assert told[0].startswith("study tiny on synthetic faces: 140 train, ")
-    assert told[1:3] == ["6 trials planned: 4 in the ledger, 2 to run", "2 trials to run, 4 epochs"]
-    assert "on this machine" in told[3]
-    assert told[3].endswith(", by 4 earlier trials")
+    assert told[1].startswith("design path: augmentation taken away")
+    assert told[2:4] == ["6 trials planned: 4 in the ledger, 2 to run", "2 trials to run, 4 epochs"]
+    assert "on this machine" in told[4]
+    assert told[4].endswith(", by 4 earlier trials")
 
 
 def test_half_trained_and_failed_trials_are_shown_as_such(tmp_path: Path) -> None:
@@ -71,6 +72,21 @@ def test_samples_of_a_search_and_many_seeds_are_counted(ledger: Ledger) -> None:
     lines = shown(make_plan(study, ledger.path))
     assert lines[0].split() == ["variant", "samples", "seeds", "trials", "to", "run"]
     assert lines[1].split() == ["baseline", "5", "2", "10", "10"]
+
+
+def test_a_fractions_generators_and_aliases_are_told(ledger: Ledger) -> None:
+    study = tiny(ablate={"design": "fractional", "resolution": 4, "remove": ["augmentation", "l1", "batch_norm", "dropout"]})
+    plan = make_plan(study, ledger.path)
+    assert len(plan.trials) == 16
+    assert sentences(plan)[1:8] == [
+        "design fractional: 8 of the 2^4 = 16 combinations of augmentation, l1, batch_norm, dropout",
+        "resolution IV: main effects are clear of one another and of interactions of two",
+        "generators: dropout = augmentation x l1 x batch_norm",
+        "defining relation: I = augmentation x l1 x batch_norm x dropout",
+        "not told apart: augmentation x l1 = batch_norm x dropout",
+        "not told apart: augmentation x batch_norm = l1 x dropout",
+        "not told apart: augmentation x dropout = l1 x batch_norm",
+    ]
 
 
 def test_samples_that_were_drawn_again_are_told(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from ferray import Study, study_file
 from ferray.config import Augmentation, Config
 from ferray.data import load
 from ferray.data_source import DataSource
-from ferray.designs import FACTORS, Ablation
+from ferray.designs import Ablation
+from ferray.factors import FACTORS
 from ferray.reference import reference
 from ferray.schema import study_schema
 from ferray.search import LISTS, NUMERIC

@@ -31,6 +31,14 @@ GOOD: dict[str, dict[str, Any]] = {
     "own loss": {"base": {"loss": "torch.nn:MultiMarginLoss", "loss_arguments": {"margin": 0.5}}},
     "own transform": {"base": {"transform": "./a b/../t.py:make", "transform_arguments": {"p": 0.5}}},
     "factors": {"base": {"l1": 0.1}, "ablate": {"remove": ["l1", ["dropout", "x"]], "factors": {"x": {"augmentation": {"zoom": 0.2}}}}},
+    "a fraction": {
+        "base": {"l1": 0.1, "l2": 0.1},
+        "ablate": {
+            "design": "fractional", "resolution": "III", "remove": ["dropout", "batch_norm", "penalties"],
+            "factors": {"penalties": ["l1", "l2"]},
+        },
+    },
+    "a resolution as a number": {"ablate": {"design": "fractional", "resolution": 3, "remove": ["dropout", "batch_norm", "input_scaling"]}},
     "every domain of a number": {
         "search": {
             "l1": {"uniform": [0, 1]}, "l2": {"quniform": [0, 1, 0.25]}, "learning_rate": {"loguniform": [1e-7, 1e-3]},
@@ -80,6 +88,9 @@ BAD: dict[str, dict[str, Any]] = {
     "an unknown field of a listed variant": {"variants": [{"name": "a", "modle": "dnn"}]},
     "an unknown field of a factor": {"ablate": {"remove": ["x"], "factors": {"x": {"epohcs": 3}}}},
     "an unknown design": {"ablate": {"design": "pth", "remove": ["l1"]}},
+    "an empty group": {"ablate": {"remove": ["x"], "factors": {"x": []}}},
+    "an empty list of factors": {"base": {"l1": 0.1}, "ablate": {"remove": ["l1", []]}},
+    "an unknown resolution": {"ablate": {"design": "fractional", "resolution": "VI", "remove": ["dropout", "batch_norm", "input_scaling"]}},
     "nothing to remove": {"ablate": {"remove": []}},
     "no domain": {"search": {"l1": 3}},
     "an empty domain": {"search": {"l1": {}}},

@@ -110,7 +110,7 @@ def recursive() -> dict[str, Any]:
         ({"data": {"subste": 5}}, "data.subste: unknown key; did you mean 'data.subset'"),
         ({"ablate": {"remvoe": ["l1"]}}, "ablate.remvoe: unknown key; did you mean 'ablate.remove'"),
         ({"published": {"baseline": {"tset": 0.6}}}, "unknown key; did you mean 'published.baseline.test'"),
-        ({"ablate": {"remove": ["l1", []]}}, "ablate.remove: a step names a factor"),
+        ({"ablate": {"remove": ["l1", []]}}, "ablate.remove: a list that is not empty, of factors and of lists of them"),
         ({"ablate": {"remove": ["augmentation", "augmentation.rotation"]}}, "the base without augmentation has no augmentation.rotation"),
         ({"variants": {"again": {"width": 0.05}}}, "variants: 'baseline' and 'again' have the same settings"),
         ({"ablate": {"remove": ["l1"]}, "variants": {"none": {"l1": -0.0}}}, "variants: 'no-l1' and 'none' have the same settings"),

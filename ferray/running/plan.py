@@ -38,7 +38,7 @@ class Plan:
 
     ``states`` has one of STATES by key, ``epochs`` how many epochs a trial has that has not ended. ``slots`` is how many trials run at
     a time on ``machine``, 0 where it lacks what they ask for; ``pace`` is empty where nobody knows how long an epoch takes.
-    ``drawn_again`` says how many samples are left where some have the same values.
+    ``drawn_again`` says how many samples are left where some have the same values, ``design`` by what the variants were formed.
     """
 
     study: str
@@ -53,6 +53,7 @@ class Plan:
     gpus: float
     pace: Pace
     drawn_again: str = ""
+    design: Sequence[str] = ()
 
     @property
     def to_run(self) -> list[Trial]:
@@ -123,7 +124,9 @@ def make_plan(
     if unknown and not address and slots:
         say("probing how fast this machine trains: a few steps of each network, nothing is kept")
         pace = pace.filled(todo, from_probe(unknown, data))
-    return Plan(**{**vars(plan), "pace": pace, "drawn_again": _drawn_again(study)})
+    return Plan(
+        **{**vars(plan), "pace": pace, "drawn_again": _drawn_again(study), "design": study.ablate.sentences() if study.ablate else ()}
+    )
 
 
 def _drawn_again(study: Study) -> str:
@@ -215,7 +218,7 @@ def sentences(plan: Plan) -> list[str]:
     todo = plan.to_run
     states = Counter(plan.states.values())
     there = ", ".join(f"{states[state]:,} {state}" for state in STATES if states[state])
-    told = [f"study {plan.study} on {plan.data}", f"{counted(len(plan.states), 'trial')} planned: {there}"]
+    told = [f"study {plan.study} on {plan.data}", *plan.design, f"{counted(len(plan.states), 'trial')} planned: {there}"]
     if plan.drawn_again:
         told.append(plan.drawn_again)
     if states["failed"] and not plan.retry_failed:
