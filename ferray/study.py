@@ -8,26 +8,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ferray import conditions, designs, search, study_file
 from ferray.attachments import Finder
 from ferray.config import Config, Frozen, NotNegative, Positive, Probability, digest, field_names, flatten, merge, overlay, trial_key
 from ferray.data_source import DataSource
 from ferray.designs import Ablation, Name, Variant, leave_to_the_study
-from ferray.errors import ConfigError, explain, reads_as_number, short
+from ferray.errors import ConfigError, explain, short
 from ferray.search import Domain
+from ferray.seeds import Seeds
 from ferray.trial import Trial
+from ferray.tuning import Tuning
 
 if TYPE_CHECKING:
     from ferray.data import Dataset
     from ferray.running.runner import Outcome
 
-MOST_SEEDS = 100_000
-Seeds = (
-    Annotated[int, Field(ge=1, le=MOST_SEEDS)]
-    | Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1, max_length=MOST_SEEDS)]
-)
 MOST_TRIALS = 1_000_000
 """So many may a study plan; what is more is a slip in a grid, and would fill the memory before anything ran."""
 
@@ -66,6 +63,8 @@ class Study(Frozen):
     """Draws of the searched fields, for each point of the grid."""
     search_seed: Annotated[int, Field(ge=0)] = 0
     """Of the draws."""
+    tuning: Tuning | None = None
+    """Searches for every variant's best settings first, on other seeds, and compares the variants at these alone."""
     seeds: Seeds = 1
     """How many (0, 1, ...), or which; the same for every variant."""
     cpus: Positive | None = None
@@ -101,15 +100,6 @@ class Study(Frozen):
         if not isinstance(data, str | dict | DataSource):
             raise ValueError("a word such as fer2013, or a mapping such as {source: fer2013, path: ...}")
         return {"source": data} if isinstance(data, str) else data
-
-    @field_validator("seeds", mode="wrap")
-    @classmethod
-    def _number_or_list(cls, given: Any, check: ValidatorFunctionWrapHandler) -> Any:
-        try:
-            return check(given)
-        except ValidationError:  # it would tell of each of the two ways by itself
-            quotes = " without quotes" if isinstance(given, str) and reads_as_number(given) else ""
-            raise ValueError(f"how many (a whole number from 1 to {MOST_SEEDS:,}{quotes}), or a list of them") from None
 
     @field_validator("variants", mode="before")
     @classmethod
@@ -315,6 +305,7 @@ def _known_fields(given: dict[str, Any]) -> list[str]:
         *_below("base", field_names()),
         *_below("data", DataSource.model_fields),
         *_below("ablate", Ablation.model_fields),
+        *_below("tuning", Tuning.model_fields),
         *(field for name in names for field in _below(f"published.{name}", Published.model_fields)),
     ]
 

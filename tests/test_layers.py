@@ -25,6 +25,7 @@ ALLOWED = {
     "search": {"conditions", "config", "errors", "ray"},  # ray.tune draws the samples, inside a function
     "study_file": {"errors"},
     "trial": {"attachments", "config"},
+    "tuning": {"config", "seeds"},
     # data and runner inside functions
     "study": {
         "attachments",
@@ -36,12 +37,14 @@ ALLOWED = {
         "errors",
         "running.runner",
         "search",
+        "seeds",
         "study_file",
         "trial",
+        "tuning",
     },
     "schema": {"command", "config", "data_source", "designs", "reference", "search", "study"},
     "reference": {"config", "designs", "schema", "search"},
-    "seeds": set(),
+    "seeds": {"errors"},
     "atomic": set(),
     "command": {"errors"},
     "data": {"code", "command", "config", "data", "data_source", "errors", "seeds"},
