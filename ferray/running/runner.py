@@ -128,7 +128,7 @@ def run(
                         further = _confirm(plan, after, confirming, ledger, progress, retry_failed=retry_failed)
                         if only is None:
                             _save(writer, study, plan, data, text, after)
-                        later = []
+                        later = list(after.expected) if only is None else []
                         trials |= confirming
                         todo = [*todo, *further]
                         interrupted = _until_done(further, ledger, execute, display)
