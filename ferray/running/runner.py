@@ -71,6 +71,8 @@ def run(
 ) -> Outcome:
     """Runs every trial of the study that the ledger does not hold, and keeps the study for the report.
 
+    Of a study with ``tuning`` these are the trials that tune, and then, in the same session of Ray, those that confirm what was chosen.
+
     ``address`` names a Ray cluster (the environment variable RAY_ADDRESS serves too); without one Ray starts on this machine.
     ``local`` needs no Ray: the same trials in this process, in order. ``retry_failed`` runs failed trials again. ``only`` holds the
     keys of the trials to run, where not all of a study that was run before are meant. ``text`` is the study file, for the report.
