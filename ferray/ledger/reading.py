@@ -43,6 +43,9 @@ RECORD: dict[str, Any] = {"key": str, "status": str, "digests": dict, "epochs": 
 
 Status = Literal["finished", "diverged", "failed", "running", "interrupted", "missing", "damaged"]
 
+ENDED: frozenset[Status] = frozenset({"finished", "diverged", "failed"})
+"""The states of trials that have a record; failed ones run again where that is asked for."""
+
 
 class Ledger:
     """A storage folder: knows where everything lies and reads it. Opening one creates nothing."""
@@ -140,7 +143,7 @@ class Ledger:
             record = self._read(self.record_file(key), RECORD, {"selected_epoch": int, "attempts": int, "error": dict, "environment": dict})
         except FileNotFoundError:
             return None
-        if record["key"] != key or record["status"] not in ("finished", "diverged", "failed"):
+        if record["key"] != key or record["status"] not in ENDED:
             raise LedgerError(f"{self.record_file(key)} is not the record of trial {key}")
         return record
 
