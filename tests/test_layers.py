@@ -20,6 +20,7 @@ ALLOWED = {
     "code": {"config", "errors", "private_modules"},
     "attachments": {"code", "config", "errors"},
     "data_source": {"config", "errors"},
+    "budget": {"config", "errors"},
     "designs": {"config", "errors"},
     "conditions": {"config", "errors"},
     "search": {"conditions", "config", "errors", "ray"},  # ray.tune draws the samples, inside a function
@@ -28,6 +29,7 @@ ALLOWED = {
     # data and runner inside functions
     "study": {
         "attachments",
+        "budget",
         "conditions",
         "config",
         "data",
@@ -118,7 +120,20 @@ ALLOWED = {
         "training.transforms",
         "torch",
     },
-    "running.trainable": {"config", "data", "environment", "errors", "ledger", "training.state", "training", "trial", "ray", "torch"},
+    "running.trainable": {
+        "config",
+        "data",
+        "environment",
+        "errors",
+        "ledger",
+        "running.meter",
+        "training.state",
+        "training",
+        "trial",
+        "ray",
+        "torch",
+    },
+    "running.meter": {"errors", "ledger", "ray"},  # ray inside a function
     "running.check": {"code", "config", "data", "errors", "training", "trial", "torch"},  # training and torch inside functions
     "running": set(),
     "running.interruption": set(),
@@ -127,7 +142,7 @@ ALLOWED = {
     "running.estimate": {"config", "errors", "ledger", "training", "torch"},  # training and torch inside functions
     "running.display": {"running.estimate", "ledger", "running.live"},
     "running.live": {"running.display", "running.estimate"},
-    "running.progress": {"running.estimate", "ledger"},
+    "running.progress": {"running.estimate", "running.meter", "ledger"},
     "running.plan": {
         "running.check",
         "running.display",
@@ -146,6 +161,7 @@ ALLOWED = {
         "running.interruption",
         "ledger",
         "running.machine",
+        "running.meter",
         "running.ray_log",
         "running.trainable",
         "ray",
@@ -161,6 +177,7 @@ ALLOWED = {
         "running.interruption",
         "ledger",
         "running.machine",
+        "running.meter",
         "running.progress",
         "running.trainable",
     },
