@@ -143,6 +143,8 @@ ALLOWED = {
     "running.display": {"running.estimate", "ledger", "running.live"},
     "running.live": {"running.display", "running.estimate"},
     "running.progress": {"running.estimate", "running.meter", "ledger"},
+    "running.spread": {"analysis.crossed", "errors", "ledger"},  # of the read half the arithmetic alone, which knows no ledger
+    "running.price": {"budget", "ledger", "power", "running.estimate", "running.meter", "running.spread"},
     "running.plan": {
         "running.check",
         "running.display",
@@ -152,6 +154,7 @@ ALLOWED = {
         "running.experiment",
         "ledger",
         "running.machine",
+        "running.price",
         "search",
         "ray",
     },  # experiment and ray inside a function

@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from ferray import environment
 from ferray.ledger import DEFAULT_STORAGE, Ledger
+from ferray.running import price
 from ferray.running.check import check
 from ferray.running.display import note
 from ferray.running.estimate import Pace, counted, duration, from_ledger, from_probe, makespan
@@ -23,6 +24,7 @@ from ferray.search import domains, samples
 
 if TYPE_CHECKING:
     from ferray.data import Dataset
+    from ferray.running.price import Price
     from ferray.study import Study
     from ferray.trial import Trial
 
@@ -53,6 +55,7 @@ class Plan:
     gpus: float
     pace: Pace
     drawn_again: str = ""
+    price: Price | None = None
 
     @property
     def to_run(self) -> list[Trial]:
@@ -69,16 +72,18 @@ class Plan:
     @property
     def trial_seconds(self) -> float | None:
         """What all trials to be run take, one after another; None where that is not known of each of them."""
-        jobs = self._jobs()
+        jobs = self.jobs
         return None if jobs is None else sum(jobs)
 
     @property
     def seconds(self) -> float | None:
         """From the first to the last trial; None where that is not known."""
-        jobs = self._jobs()
+        jobs = self.jobs
         return None if jobs is None or not self.slots else makespan(jobs, self.slots)
 
-    def _jobs(self) -> list[float] | None:
+    @property
+    def jobs(self) -> list[float] | None:
+        """Seconds that each trial to be run takes; None where that is not known of all."""
         todo = self.to_run
         if any(trial.key not in self.pace.seconds for trial in todo):
             return None
@@ -123,7 +128,8 @@ def make_plan(
     if unknown and not address and slots:
         say("probing how fast this machine trains: a few steps of each network, nothing is kept")
         pace = pace.filled(todo, from_probe(unknown, data))
-    return Plan(**{**vars(plan), "pace": pace, "drawn_again": _drawn_again(study)})
+    plan = Plan(**{**vars(plan), "pace": pace, "drawn_again": _drawn_again(study)})
+    return replace(plan, price=price.price(plan, study, ledger, data))
 
 
 def _drawn_again(study: Study) -> str:
@@ -165,7 +171,7 @@ def _described(data: Dataset) -> str:
 def drawn(plan: Plan) -> RenderableType:
     """The plan for people: a table of variants by seeds or counts, and sentences about what a run takes."""
     table = _by_seed(plan) if _has_columns_for_seeds(plan) else _by_count(plan)
-    return Group(table, Text(), *(Text(sentence) for sentence in sentences(plan)))
+    return Group(table, Text(), *(Text(sentence) for sentence in [*sentences(plan), *price.sentences(plan.price)]))
 
 
 def _has_columns_for_seeds(plan: Plan) -> bool:
@@ -235,9 +241,5 @@ def _time(plan: Plan) -> str:
     if wall is None or trial_seconds is None:
         return f"{plan.slots:,} at a time on {plan.machine.name}; how long an epoch takes is not known yet"
     unit, each = ("GPU", plan.gpus) if plan.gpus else ("processor", plan.processors)
-    minutes = trial_seconds * each / 60
-    if minutes >= 57:
-        spent = f"{minutes / 60:.1f} {unit}-hours"
-    else:
-        spent = counted(round(minutes), f"{unit}-minute") if minutes >= 1 else f"less than a {unit}-minute"
+    spent = price.hours(trial_seconds * each, unit)
     return f"about {duration(wall)}, {plan.slots:,} at a time on {plan.machine.name} ({spent}), by {plan.pace.basis}"
