@@ -121,7 +121,7 @@ def test_more_seeds_are_told_where_they_reach_what_counts_and_images_where_none_
     assert told(1.5, 3)[-1] == f"1.5 points (smallest_effect) would take {needed} seeds, {needed - 3} more"
     assert len(told(1.5, needed)) == 2
     assert told(0.5, 3)[-1].startswith(
-        "0.5 points (smallest_effect) are out of reach of any number of seeds: so few images hide effects below 1"
+        "0.5 points (smallest_effect) are out of reach of any number of seeds: 4,000 images hide effects below 1"
     )
     assert told(1.5, 2)[0] == "no effect, however large, is decided by fewer than 3 seeds"
 

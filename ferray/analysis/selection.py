@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from ferray.analysis import seal
 from ferray.analysis.results import Results
 
 
@@ -14,12 +15,7 @@ def chosen_samples(results: Results) -> dict[str, int]:
 
     Without a search every variant has one sample. The test split takes no part in the choice.
     """
-    chosen: dict[str, int] = {}
-    finished = results.trials[results.trials["status"] == "finished"]
-    scores = finished.groupby(["variant", "sample"])["validation_accuracy"].agg(["size", "mean"]).reset_index()
-    ranked = scores.sort_values(["size", "mean", "sample"], ascending=[False, False, True])
-    for variant, sample in ranked.drop_duplicates("variant")[["variant", "sample"]].itertuples(index=False):
-        chosen[str(variant)] = int(sample)
+    chosen = seal.chosen_samples(results.trials)
     for variant in results.variants:
         if variant not in chosen:
             own = results.trials.loc[results.trials["variant"] == variant, "sample"]

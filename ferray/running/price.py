@@ -143,9 +143,9 @@ def _whole(told: Price) -> str:
         return f"the whole study: {hours(told.spent, told.unit)} spent; what is left is not known yet"
     parts = {"spent": told.spent, "to come": told.left}
     whole = f"the whole study: {hours(told.spent + told.left, told.unit)}"
-    if all(parts.values()):
+    if all(seconds >= 60 for seconds in parts.values()):
         return f"{whole}, {' and '.join(f'{hours(seconds, told.unit)} of it {what}' for what, seconds in parts.items())}"
-    return f"{whole}, all {'spent' if told.spent else 'to come'}"
+    return whole if all(parts.values()) else f"{whole}, all {'spent' if told.spent else 'to come'}"
 
 
 def _fit_told(fit: Fit, unit: str) -> str:
@@ -172,7 +172,7 @@ def _sensitivity_told(one: Sensitivity) -> list[str]:
     if one.needed is None:
         lines.append(
             f"{one.wanted:g} points (smallest_effect) are out of reach of any number of seeds: "
-            f"so few images hide effects below {one.floor:.2g} points"
+            f"{one.images:,} images hide effects below {one.floor:.2g} points"
         )
     elif one.needed > one.seeds:
         lines.append(f"{one.wanted:g} points (smallest_effect) would take {one.needed:,} seeds, {one.needed - one.seeds:,} more")
