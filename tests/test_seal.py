@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from ledger_fixture import PATH, Made, make_ledger
 
@@ -92,13 +93,7 @@ def test_a_trial_that_is_final_in_one_place_is_open(searched: Made) -> None:
     key = trials.loc[trials["phase"] == "tuning", "key"].iloc[0]
     again = trials[trials["key"] == key].assign(phase="final")
     assert key in sealed_keys(trials)
-    assert key not in sealed_keys(np_concat(trials, again))
-
-
-def np_concat(*frames: Any) -> Any:
-    import pandas as pd
-
-    return pd.concat(frames, ignore_index=True)
+    assert key not in sealed_keys(pd.concat([trials, again], ignore_index=True))
 
 
 def test_of_a_whole_ledger_what_no_study_plans_is_sealed(plain: Made) -> None:
