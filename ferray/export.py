@@ -16,7 +16,7 @@ import typer
 import ferray
 from ferray import atomic, command
 from ferray.errors import LedgerError, ModelError, nearest
-from ferray.ledger import DEFAULT_STORAGE, Ledger, catalog, file_digest
+from ferray.ledger import DEFAULT_STORAGE, Ledger, catalog, file_digest, openings
 from ferray.ledger.catalog import Entry, Filters
 from ferray.trained_model import CODE, DESCRIPTION, FORMAT, ONNX, WEIGHTS, Model, assemble
 
@@ -97,6 +97,7 @@ def export_trial(
             (folder / ONNX).unlink(missing_ok=True)  # of an earlier export, which README.txt no longer tells of
     except OSError as error:
         raise ModelError(f"cannot write {folder}: {error.strerror or error}") from None
+    notes += filter(None, [_log_opening(ledger, entry, description)])
     notes.append(f"{', '.join(files)} in {folder}")
     return Exported(folder, entry.key, tuple(notes))
 
@@ -152,7 +153,7 @@ def describe(ledger: Ledger, entry: Entry, weights: bytes) -> tuple[dict[str, An
             "resize": _resize(ledger, entry),
             "input_normalization": normalization,
         },
-        "accuracy": _accuracies(epoch, data["counts"]),
+        "accuracy": _accuracies(epoch, data["counts"], _shown(entry)),
         "epoch": record["selected_epoch"],
         "parameters": record.get("parameters"),
         "data": {"name": data["name"], "fingerprint": identity["data"]},
@@ -223,11 +224,31 @@ def _resize(ledger: Ledger, entry: Entry) -> str:
     return "crop"
 
 
-def _accuracies(epoch: Mapping[str, Any], counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, float | int]]:
+def _shown(entry: Entry) -> tuple[str, ...]:
+    """The splits whose figures go along: a trial that only helped to choose has none on test."""
+    is_tuning = bool(entry.places) and all(place.phase == "tuning" for place in entry.places)
+    return ("validation",) if is_tuning else ("validation", "test")
+
+
+def _log_opening(ledger: Ledger, entry: Entry, description: Mapping[str, Any]) -> str | None:
+    """Tells the studies that the figures on test are seen; what is wrong where that cannot be written down."""
+    if "test" not in description["accuracy"]:
+        return None
+    try:
+        for place in entry.places:
+            openings.record(ledger, place.study, "export", {entry.key: place.label})
+    except LedgerError as error:
+        return f"that its figures on test were opened could not be written down: {error}"
+    return None
+
+
+def _accuracies(
+    epoch: Mapping[str, Any], counts: Mapping[str, Mapping[str, int]], splits: tuple[str, ...]
+) -> dict[str, dict[str, float | int]]:
     """Accuracy and macro-F1 at the selected epoch by split, with the number of images that they are of."""
     return {
         split: {"accuracy": epoch[f"{split}_accuracy"], "macro_f1": epoch[f"{split}_macro_f1"], "n": sum(counts[split].values())}
-        for split in ("validation", "test")
+        for split in splits
         if epoch.get(f"{split}_accuracy") is not None
     }
 

@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_
 
 from ferray import conditions, designs, search, study_file
 from ferray.attachments import Finder
+from ferray.budget import Budget
 from ferray.config import Config, Frozen, NotNegative, Positive, Probability, digest, field_names, flatten, merge, overlay, trial_key
 from ferray.data_source import DataSource
 from ferray.designs import Ablation, Name, Variant, leave_to_the_study
@@ -77,6 +78,8 @@ class Study(Frozen):
     """GPUs, or a fraction of one, for each trial; 0 trains on processors."""
     smallest_effect: Positive = 0.5
     """Accuracy points: an effect that is certainly smaller, either way, is called none."""
+    budget: Budget | None = None
+    """What may be spent on the study, such as `{gpu_hours: 10}`, `{processor_hours: 4}` or `{hours: 2}`; the run then ends cleanly."""
     keep_weights: bool = True
     """Keeps each trial's weights at its selected epoch, for `python -m ferray.export`."""
     published: dict[Name, Published] = Field(default_factory=dict)
@@ -144,6 +147,8 @@ class Study(Frozen):
         """Builds every config that can be known without drawing, so that a fault shows before anything runs."""
         if not isinstance(self.seeds, int) and len(set(self.seeds)) < len(self.seeds):
             raise ConfigError.at("seeds", f"each seed once, not {self.seeds}")
+        if self.budget and self.budget.gpu_hours and not self.gpus:
+            raise ConfigError.at("budget.gpu_hours", "trials have no GPUs, so none are spent; give processor_hours or hours, or set `gpus`")
         domains = self._domains
         if self.tuning:
             self.tuning.check(search.count(domains, self.num_samples)[0], self.all_seeds)
@@ -347,6 +352,7 @@ def _known_fields(given: dict[str, Any]) -> list[str]:
         *Study.model_fields,
         *_below("base", field_names()),
         *_below("data", DataSource.model_fields),
+        *_below("budget", Budget.model_fields),
         *_below("ablate", Ablation.model_fields),
         *_below("tuning", Tuning.model_fields),
         *(field for name in names for field in _below(f"published.{name}", Published.model_fields)),

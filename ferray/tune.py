@@ -36,7 +36,8 @@ def main(
 ) -> None:
     """Runs what the ledger does not have of a study yet, and writes its report.
 
-    Exit status: 0, all trials have ended well; 1, some failed; 2, a mistake in what was asked for; 130, interrupted.
+    Exit status: 0, all trials have ended well; 1, some failed; 2, a mistake in what was asked for; 3, the study's budget is spent and
+    trials are left; 130, interrupted.
     """
     file = find(study)
     display = fitting(_say)
@@ -62,6 +63,8 @@ def main(
         failed = f"{counted(len(outcome.failures), 'trial')} failed, {label} over {told}"
         display.say(f"{failed}; the report has all; --retry-failed runs failed trials again")
         sys.exit(1)
+    if outcome.out_of_budget:
+        sys.exit(3)
 
 
 def _show_plan(study: Study, storage: Path, *, address: str | None, local: bool, retry_failed: bool) -> None:

@@ -16,7 +16,7 @@ from studies import tiny
 
 from ferray import export, export_trial, load_model
 from ferray.errors import DataError, LedgerError, ModelError
-from ferray.ledger import Ledger, catalog
+from ferray.ledger import Ledger, catalog, openings
 from ferray.ledger.catalog import Filters
 from ferray.ledger.rerun import rerun
 from ferray.running.runner import run
@@ -92,6 +92,21 @@ def test_the_description_holds_what_a_user_needs(trained: Ledger, tmp_path: Path
     tensors = load_file(tmp_path / "model.safetensors")
     assert {"input.mean", "input.deviation", "output.weight"} <= set(tensors)
     assert f"from trial {key}" in (tmp_path / "README.txt").read_text()
+
+
+def test_an_export_opens_the_test_figures_of_its_trial_unless_it_only_helped_to_tune(trained: Ledger, tmp_path: Path) -> None:
+    ledger = copied(trained, tmp_path / "copy")
+    key, other = key_of(ledger, "standardized"), key_of(ledger, "baseline")
+    export_trial(key, ledger.path, tmp_path / "final")
+    (line,) = openings.read(ledger, "tiny")
+    assert (line.who, line.keys, line.configurations) == ("export", (key,), ("standardized",))
+    file = ledger.study_file("tiny")
+    document = json.loads(file.read_text())
+    document["plan"] = [{**one, "phase": "tuning"} if one["key"] == other else one for one in document["plan"]]
+    file.write_text(json.dumps(document))
+    export_trial(other, ledger.path, tmp_path / "tuning")
+    assert list(json.loads((tmp_path / "tuning" / "model.json").read_text())["accuracy"]) == ["validation"]
+    assert len(openings.read(ledger, "tiny")) == 1
 
 
 def test_of_a_study_the_best_on_validation_is_taken_whatever_the_test_says(tmp_path: Path) -> None:

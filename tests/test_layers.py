@@ -22,6 +22,7 @@ ALLOWED = {
     "data_source": {"config", "errors"},
     "fraction": set(),
     "factors": {"config", "errors"},
+    "budget": {"config", "errors"},
     "designs": {"config", "errors", "factors", "fraction"},
     "conditions": {"config", "errors"},
     "search": {"conditions", "config", "errors", "ray"},  # ray.tune draws the samples, inside a function
@@ -31,6 +32,7 @@ ALLOWED = {
     # data and runner inside functions
     "study": {
         "attachments",
+        "budget",
         "conditions",
         "config",
         "data",
@@ -47,6 +49,7 @@ ALLOWED = {
     "schema": {"command", "config", "data_source", "designs", "factors", "reference", "search", "study"},
     "reference": {"config", "designs", "factors", "schema", "search"},
     "seeds": {"errors"},
+    "power": set(),
     "atomic": set(),
     "command": {"errors"},
     "data": {"code", "command", "config", "data", "data_source", "errors", "seeds"},
@@ -122,7 +125,20 @@ ALLOWED = {
         "training.transforms",
         "torch",
     },
-    "running.trainable": {"config", "data", "environment", "errors", "ledger", "training.state", "training", "trial", "ray", "torch"},
+    "running.trainable": {
+        "config",
+        "data",
+        "environment",
+        "errors",
+        "ledger",
+        "running.meter",
+        "training.state",
+        "training",
+        "trial",
+        "ray",
+        "torch",
+    },
+    "running.meter": {"errors", "ledger", "ray"},  # ray inside a function
     "running.check": {"code", "config", "data", "errors", "training", "trial", "torch"},  # training and torch inside functions
     "running": set(),
     "running.interruption": set(),
@@ -132,7 +148,9 @@ ALLOWED = {
     "running.confirmation": {"errors", "ledger", "tuning"},
     "running.display": {"running.estimate", "ledger", "running.live"},
     "running.live": {"running.display", "running.estimate"},
-    "running.progress": {"running.estimate", "ledger"},
+    "running.progress": {"running.estimate", "running.meter", "ledger"},
+    "running.spread": {"analysis.crossed", "errors", "ledger"},  # of the read half the arithmetic alone, which knows no ledger
+    "running.price": {"budget", "ledger", "power", "running.estimate", "running.meter", "running.spread"},
     "running.plan": {
         "running.check",
         "running.confirmation",
@@ -143,6 +161,7 @@ ALLOWED = {
         "running.experiment",
         "ledger",
         "running.machine",
+        "running.price",
         "search",
         "ray",
     },  # experiment and ray inside a function
@@ -152,6 +171,7 @@ ALLOWED = {
         "running.interruption",
         "ledger",
         "running.machine",
+        "running.meter",
         "running.ray_log",
         "running.trainable",
         "ray",
@@ -168,6 +188,7 @@ ALLOWED = {
         "running.interruption",
         "ledger",
         "running.machine",
+        "running.meter",
         "running.progress",
         "running.trainable",
     },

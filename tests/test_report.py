@@ -82,7 +82,7 @@ def page(file: Path) -> Page:
 
 
 def test_the_page_answers_the_four_questions_and_closes_every_element(page: Page) -> None:
-    for title in ("1 Models", "2 Training process", "3 Ablation", "4 Which classes are confused", "5 Data", "6 Details"):
+    for title in ("1 Models", "2 Training process", "3 Ablation", "4 Which classes are confused", "5 The test set", "6 Data", "7 Details"):
         assert title in page.text
     assert page.open == []
     assert page.pictures == 6
@@ -289,7 +289,7 @@ def test_what_was_done_to_the_data_and_its_counts_have_a_section(tmp_path: Path,
     make_ledger(tmp_path, data_name="pets", classes=["cat", "dog"], shape=(3, 32, 32), notes=notes, seeds=1, epochs=2, published={})
     text = Page(write_report(tmp_path, "report")).text
     assert "Study report on the data set pets (3,999 training, 160 validation, 160 test images of 2 classes)" in text
-    assert "5 Data Images of 3 sizes were resized to 32 x 32 pixels." in text
+    assert "6 Data Images of 3 sizes were resized to 32 x 32 pixels." in text
     assert "Images of the data set pets by class and split; the networks see colour images of 32 x 32 pixels." in text
     assert "public test" not in text
 

@@ -361,3 +361,15 @@ def test_the_selected_weights_survive_a_resume() -> None:
         assert last.selected_weights.keys() == whole[-1].selected_weights.keys()
         assert all(torch.equal(value, whole[-1].selected_weights[name]) for name, value in last.selected_weights.items())
     assert [_outcome(epoch) for epoch in whole] == _outcomes(config), "keeping them changes no number"
+
+
+def test_test_labels_choose_nothing() -> None:
+    garbage = replace(DATA, test=replace(DATA.test, labels=(DATA.test.labels + 1) % len(DATA.classes)))
+    config = _config(schedule="plateau")
+    test_figures = []
+    for (row, probabilities), (other, others) in zip(_outcomes(config), _outcomes(config, data=garbage), strict=True):
+        names = [name for name in row if not name.startswith("test_")]
+        assert [row[name] for name in names] == [other[name] for name in names]
+        assert probabilities == others
+        test_figures.append(row["test_loss"] != other["test_loss"])
+    assert all(test_figures)

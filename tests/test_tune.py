@@ -81,6 +81,18 @@ def test_failed_trials_are_told_and_the_status_says_so(study: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
+def test_a_spent_budget_ends_with_a_report_and_a_status_of_its_own(study: Path, tmp_path: Path) -> None:
+    two_epochs = ("--set", "base.epochs=2")
+    done = tune("tiny.yaml", "--local", *two_epochs, "--set", "budget.processor_hours=1e-9", folder=tmp_path)
+    assert done.returncode == 3, done.stderr
+    assert "the budget of 1e-09 processor-hours is spent: 4 trials are left, 1 of them from a checkpoint" in done.stdout
+    assert done.stdout.splitlines()[-1] == "report: ferray_results/reports/tiny/index.html"
+    more = tune("tiny.yaml", "--local", *two_epochs, "--set", "budget.processor_hours=1", folder=tmp_path)
+    assert more.returncode == 0, more.stderr
+    assert "4 finished" in more.stdout
+
+
+@pytest.mark.slow
 def test_a_reader_that_goes_away_stops_no_trial(study: Path, tmp_path: Path) -> None:
     command = f"{sys.executable} -m ferray.tune tiny.yaml --local | head -1"
     subprocess.run(command, shell=True, cwd=tmp_path, check=True, capture_output=True)

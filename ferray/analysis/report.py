@@ -9,6 +9,7 @@ from pathlib import Path
 import jinja2
 
 from ferray import atomic
+from ferray.analysis import seal
 from ferray.analysis.results import Results
 from ferray.analysis.sections import compose
 from ferray.errors import LedgerError
@@ -38,7 +39,10 @@ def make_report(storage: str | os.PathLike[str], study: str, *, folder: str | os
     place = Path(folder) if folder is not None else results.ledger.report_folder(study)
     try:
         place.mkdir(parents=True, exist_ok=True)
+        unlogged = seal.record_opening(results, "report")
         page, context = compose(results)
+        if unlogged is not None:
+            context["remarks"].append(f"That the test set was opened for this report could not be written down: {unlogged}.")
         for drawing in page.drawings:
             drawing.save(place / "figures")
         for table in page.tables:

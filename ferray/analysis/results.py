@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ferray.analysis import seal
 from ferray.analysis.predictions import EVALUATED, Which, prediction_frame
 from ferray.analysis.trials import Damage, Trial, read_trial, reason
 from ferray.analysis.variants import Variant
@@ -33,6 +34,7 @@ class Results:
     _plan: tuple[Mapping[str, Any], ...] = field(repr=False)
     _reads: Mapping[str, Trial] = field(repr=False)
     _arrays: dict[str, dict[str, NDArray[Any]] | None] = field(repr=False, compare=False, default_factory=dict)
+    _is_open: bool = field(repr=False, default=False)
 
     @classmethod
     def load(cls, storage: str | os.PathLike[str] | Ledger, study: str | None = None) -> Results:
@@ -62,6 +64,22 @@ class Results:
             plan = [owned.get(key, {"key": key}) for key in begun]
         reads = {key: read_trial(ledger, key, damaged) for key in dict.fromkeys(entry["key"] for entry in plan)}
         return cls(ledger, document, damaged, tuple(plan), reads)
+
+    def open_test(self) -> Results:
+        """The same with the test figures of all trials, those of ``sealed`` among them, which the ledger then tells as an opening.
+
+        What is chosen by them afterwards is not measured by them. Raises LedgerError where the opening cannot be written down.
+        """
+        opened = replace(self, _is_open=True)
+        fault = seal.record_opening(opened, "python")
+        if fault is not None:
+            raise LedgerError(f"the test set stays sealed, since its opening cannot be told: {fault}")
+        return opened
+
+    @cached_property
+    def sealed(self) -> frozenset[str]:
+        """Keys of the trials without test figures: they help to choose, and are not final; see ferray.analysis.seal."""
+        return frozenset() if self._is_open else seal.sealed_keys(self._trials)
 
     # What the study says
 
@@ -175,10 +193,15 @@ class Results:
         - sample, seed, selected_epoch, epochs (recorded so far), parameters, attempts: whole numbers, <NA> where there is none
         - seconds: of all epochs together, without the time between attempts
         - ``{train,validation,test}_{loss,accuracy,macro_f1}`` at the selected epoch, NaN for trials without one (a diverged one may have
-          one), and ``last_*``, the same at the last epoch; shares lie in 0..1; ``test_*`` are all NaN where ``splits`` has no test split
+          one), and ``last_*``, the same at the last epoch; shares lie in 0..1; ``test_*`` are all NaN where ``splits`` has no test split,
+          and for the trials of ``sealed``
         - ``config.*``: every setting of the trial, nested ones by dotted names; NaN or None where a trial has no such setting
         - error: type and message of a failure, or None
         """
+        return seal.closed(self._trials.copy(), self.sealed)
+
+    @cached_property
+    def _trials(self) -> pd.DataFrame:
         frame = pd.DataFrame([self._row(entry) for entry in self._plan])
         names = ["key", "study", "variant", "sample", "seed", "phase", "status"]
         names += ["selected_epoch", "epochs", "parameters", "seconds", "attempts"]
@@ -193,7 +216,7 @@ class Results:
         """One row per trial and epoch: key, variant, sample, seed and status of the trial, then what the epoch recorded.
 
         That is epoch (from 1), ``{train,validation,test}_{loss,accuracy,macro_f1}`` as in ``trials``, penalty (the l1 and l2 term),
-        learning_rate, seconds and images_per_second; NaN for what was not finite, and for a split without figures.
+        learning_rate, seconds and images_per_second; NaN for what was not finite, and for a split without figures or a sealed one.
         """
         rows = []
         for entry in self._plan:
@@ -204,7 +227,8 @@ class Results:
         names = ["key", "variant", "sample", "seed", "phase", "status", "epoch", *measured]
         frame = pd.DataFrame(rows, columns=None if rows else names)
         frame = frame.reindex(columns=[*names, *(name for name in frame.columns if name not in names)])
-        return frame.astype({"sample": "Int64", "seed": "Int64", "epoch": "int64", **dict.fromkeys(measured, float)})
+        frame = frame.astype({"sample": "Int64", "seed": "Int64", "epoch": "int64", **dict.fromkeys(measured, float)})
+        return seal.closed(frame, self.sealed)
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
@@ -217,14 +241,17 @@ class Results:
         ``which`` is the selected or the last epoch, ``keys`` limits the trials. ``image`` is the place in the split, from 0; ``label``
         and ``predicted`` are categories over the same classes and may be compared; the probabilities' columns carry the classes' names
         (``class label`` for a class that is called like another column).
-        Trials that left no predictions (failed, unfinished) have no rows. Test images of unknown class have NaN for a label.
+        Trials that left no predictions (failed, unfinished) have no rows, sealed ones none on test.
+        Test images of unknown class have NaN for a label.
         """
         return prediction_frame(self, which, keys)
 
     # Arrays
 
     def probabilities(self, key: str, split: str, which: Which = "selected") -> NDArray[np.float32] | None:
-        """Class probabilities [images, classes] of one trial, or None where it left none; each file is read once."""
+        """Class probabilities [images, classes] of one trial, or None where it left none or they are sealed; each file is read once."""
+        if split == seal.SEALED and key in self.sealed:
+            return None
         if key not in self._arrays:
             self._arrays[key] = self._try(key, lambda: self._predictions(key))
         arrays = self._arrays[key]

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from ferray.analysis import details, figures, prose, tables
+from ferray.analysis import details, figures, optimism, prose, tables
 from ferray.analysis.ablation import AblationInfo, ablation_info, draw_ablation
 from ferray.analysis.accuracy import ModelsInfo, draw_models, models_info
 from ferray.analysis.confusion import ANNOTATED, ConfusionInfo, PairsInfo, confusion_info, draw_confusion, draw_pairs, pairs_info
@@ -46,6 +46,7 @@ def compose(results: Results) -> tuple[Page, dict[str, Any]]:
         _votes(page, votes)
     if search is not None:
         _search(page, search)
+    _test_set(page, optimism.opened_info(results))
     _data(page, results)
     context = {
         "summary": prose.summary(models, ablation, pairs),
@@ -166,6 +167,17 @@ def _votes(page: Page, votes: VotesInfo) -> None:
         "where it does not; means over seeds with their 95 % t interval.",
     )
     page.tabulate(tables.votes_table(votes))
+
+
+def _test_set(page: Page, info: optimism.OpenedInfo) -> None:
+    told = optimism.opened_sentences(info)
+    if not told:
+        return  # there is no test set
+    page.section("test-set", "The test set")
+    page.say(told)
+    page.enumerate(optimism.optimism_sentences(info))
+    if info.gaps:
+        page.say([optimism.two_sets(info)])
 
 
 def _data(page: Page, results: Results) -> None:

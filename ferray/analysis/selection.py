@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from ferray.analysis import seal
 from ferray.analysis.results import Results
 
 
@@ -15,14 +16,9 @@ def chosen_samples(results: Results) -> dict[str, int]:
     Without a search every variant has one sample. The test split takes no part in the choice. A tuned study has chosen by itself, and a
     variant is not in it that has nothing to choose from, or not yet.
     """
-    chosen: dict[str, int] = {}
     if results.tuning:
         return dict(results.tuning["chosen"])
-    finished = results.trials[results.trials["status"] == "finished"]
-    scores = finished.groupby(["variant", "sample"])["validation_accuracy"].agg(["size", "mean"]).reset_index()
-    ranked = scores.sort_values(["size", "mean", "sample"], ascending=[False, False, True])
-    for variant, sample in ranked.drop_duplicates("variant")[["variant", "sample"]].itertuples(index=False):
-        chosen[str(variant)] = int(sample)
+    chosen = seal.chosen_samples(results.trials)
     for variant in results.variants:
         if variant not in chosen:
             own = results.trials.loc[results.trials["variant"] == variant, "sample"]

@@ -35,15 +35,16 @@ class Twins:
 def twins(results: Results) -> list[Twins]:
     """All finished trials that have an equal, by what differs among the equals; those of most trials first.
 
-    Every figure of every epoch is compared, bit by bit. Trials with a figure that is not finite are left out, since they are alike without
-    meaning anything, and so is one trial that several variants plan.
+    Every figure of every epoch is compared, bit by bit, but for those on test, which some trials do not show. Trials with a figure that is
+    not finite are left out, since they are alike without meaning anything, and so is one trial that several variants plan.
     """
     epochs = results.epochs
     epochs = epochs[epochs["status"] == "finished"].drop_duplicates(["key", "epoch"])
     if epochs.empty:
         return []
     texts = ("variant", "sample", "seed", "phase", "status", *NOT_RESULTS)
-    figures = epochs[[name for name in epochs.columns if name not in texts]].dropna(axis="columns", how="all")
+    compared = [name for name in epochs.columns if name not in texts and not name.startswith("test_")]
+    figures = epochs[compared].dropna(axis="columns", how="all")
     broken = figures.loc[figures.isna().any(axis="columns"), "key"]
     figures = figures[~figures["key"].isin(broken)]
     hashed = pd.util.hash_pandas_object(figures.drop(columns="key"), index=False)

@@ -62,12 +62,13 @@ def list_trials(
 @app.command()
 def show(
     key: Annotated[str, typer.Argument(help="The first digits of a trial's key.")],
+    test: Annotated[bool, typer.Option("--test", help="With the figures on test; the study's openings then tell so.")] = False,
     as_json: AsJson = False,
     storage: Storage = Path(DEFAULT_STORAGE),
 ) -> None:
     """Shows one trial: config, environment, epochs, files, studies, failure and damage."""
     ledger = _ledger(storage)
-    found = details(ledger, catalog.resolve(ledger, key))
+    found = details(ledger, catalog.resolve(ledger, key), test=test)
     if as_json:
         _print_json(found)
     else:

@@ -28,6 +28,13 @@ class Place:
     study: str
     variant: str
     sample: int
+    phase: str = "final"
+
+    @property
+    def label(self) -> str:
+        """What the trial is a seed of."""
+        sample = f" sample {self.sample}" if self.sample else ""
+        return f"{self.variant}{sample}{'' if self.phase == 'final' else f' ({self.phase})'}"
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ def planned(ledger: Ledger) -> dict[str, list[Place]]:
     places: dict[str, list[Place]] = {}
     for name in ledger.studies():
         for one in plan(ledger, name):
-            places.setdefault(one["key"], []).append(Place(name, one["variant"], one["sample"]))
+            places.setdefault(one["key"], []).append(Place(name, one["variant"], one["sample"], one.get("phase", "final")))
     return places
 
 

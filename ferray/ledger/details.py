@@ -9,12 +9,16 @@ from typing import Any
 
 from ferray.config import flatten
 from ferray.errors import LedgerError
-from ferray.ledger import catalog, tables
+from ferray.ledger import catalog, openings, tables
 from ferray.ledger.reading import Ledger, file_digest
 
 
-def details(ledger: Ledger, key: str) -> dict[str, Any]:
-    """One trial's status, config, environment, rows, files, studies, failures and damage; what cannot be read is named as damage."""
+def details(ledger: Ledger, key: str, *, test: bool = False) -> dict[str, Any]:
+    """One trial's status, config, environment, rows, files, studies, failures and damage; what cannot be read is named as damage.
+
+    Its figures on test are left out unless ``test`` says so; then every study that plans it has them in its openings.
+    Raises LedgerError where that cannot be written down.
+    """
     damage: list[str] = []
 
     def read(what: Any, *arguments: Any) -> Any:
@@ -29,6 +33,12 @@ def details(ledger: Ledger, key: str) -> dict[str, Any]:
     identity = read(ledger.trial, key) or {}
     record = read(ledger.record, key) or {}
     rows = read(ledger.epochs, key) or []
+    places = catalog.planned(ledger).get(key, ())
+    if test:
+        for place in places:
+            openings.record(ledger, place.study, "show", {key: place.label})
+    else:
+        rows = [{name: value for name, value in row.items() if not name.startswith("test_")} for row in rows]
     folder = ledger.trial_folder(key)
     files = {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.is_file() and file.name != "lock"}
     for name, expected in record.get("digests", {}).items():
@@ -38,7 +48,7 @@ def details(ledger: Ledger, key: str) -> dict[str, Any]:
     return {
         "key": key,
         "status": ledger.status(key, verify=True),
-        "studies": [vars(place) for place in catalog.planned(ledger).get(key, ())],
+        "studies": [vars(place) for place in places],
         "changed": catalog.changed(config) if config else {},
         "config": config,
         "data": identity.get("data"),
@@ -80,7 +90,7 @@ def page(found: dict[str, Any]) -> Iterator[str]:
         yield from ("", "environment")
         yield from _pairs(found["environment"])
     if found["epochs"]:
-        yield from ("", "epochs (* is the selected one; figures on test are in --json)")
+        yield from ("", "epochs (* is the selected one; --test opens the figures on test)")
         yield from (f"  {line}" for line in _epochs(found["epochs"], record.get("selected_epoch")))
     yield from ("", "files")
     yield from _pairs({name: tables.amount(size) for name, size in found["files"].items()})
@@ -96,7 +106,7 @@ def _pairs(mapping: dict[str, Any]) -> Iterator[str]:
 
 
 def _epochs(rows: list[dict[str, Any]], selected: int | None) -> list[str]:
-    columns = ["epoch", *(name for name in rows[-1] if name != "epoch" and not name.startswith("test_"))]
+    columns = ["epoch", *(name for name in rows[-1] if name != "epoch")]
     cells = [
         [f"{'*' if row['epoch'] == selected else ''}{row['epoch']}", *(_figure(row.get(name)) for name in columns[1:])] for row in rows
     ]

@@ -11,6 +11,7 @@
     data/<fingerprint>/               classes, counts, labels and images that the report shows
     code/<digest>/                    a user's own code that trials stand on: code.json names it, source/ holds its files
     studies/<name>/study.json         the study as it was last run, with its plan
+    studies/<name>/openings.jsonl     who first saw which trials' figures on the test set, and when
     reports/<name>/                   what the report writes
     damaged/                          records that were set aside
     earlier/                          whole records that were put aside so that their trials run again
@@ -107,6 +108,9 @@ class Ledger:
 
     def study_file(self, name: str) -> Path:
         return self.path / "studies" / name / "study.json"
+
+    def openings_file(self, name: str) -> Path:
+        return self.path / "studies" / name / "openings.jsonl"
 
     def report_folder(self, name: str) -> Path:
         return self.path / "reports" / name

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import ray
 from ray import tune
-from ray.tune import Callback
+from ray.tune import Callback, Stopper
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ferray import environment
@@ -27,6 +27,7 @@ from ferray.ledger import Ledger
 from ferray.ledger.writer import LedgerWriter
 from ferray.running.interruption import handlers_kept, terminated_as_interrupted, undisturbed
 from ferray.running.machine import Machine, cluster_address
+from ferray.running.meter import OUT_OF_BUDGET, Meter
 from ferray.running.ray_log import diverted, settle
 from ferray.running.trainable import STORAGE_FAILED, tune_trial
 
@@ -46,10 +47,11 @@ STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.E
 
 @contextmanager
 def experiments(
-    study: Study, data: Dataset, ledger: Ledger, progress: Progress, *, address: str | None, retry_failed: bool
+    study: Study, data: Dataset, ledger: Ledger, progress: Progress, *, address: str | None, retry_failed: bool, meter: Meter | None = None
 ) -> Iterator[Callable[[list[Trial]], bool]]:
     """Connects to Ray and gives the function that runs trials on it; in the end disconnects, and stops what was started here.
 
+    Where there is a ``meter``, trials end once it is empty, and it is told what they spent.
     Raises ResourceError where no cluster answers, or this machine lacks what each trial asks for.
     """
     log = ledger.tune_folder / f"{study.name}.log"
@@ -63,8 +65,8 @@ def experiments(
             with terminated_as_interrupted():  # again, since ray.init has put a handler of its own in the place of ours
                 if is_ours and not cluster_address(address):  # a cluster may still grow
                     there().check(study)
-                actor = _writer_actor(ledger.path, retry_failed)
-                yield lambda trials: _run(study, trials, data, actor, ledger, progress)
+                actor = _actor_here(LedgerWriter, str(ledger.path), retry_failed=retry_failed)
+                yield lambda trials: _run(study, trials, data, actor, ledger, progress, meter)
         finally:
             if is_ours:
                 with undisturbed():
@@ -129,10 +131,10 @@ def _check_address(address: str) -> None:
         raise ResourceError(f"no Ray cluster answers at {address!r}: {error}") from None
 
 
-def _writer_actor(storage: Path, retry_failed: bool) -> Any:
-    """The ledger's writer on this machine, whichever node a trial runs on."""
+def _actor_here(kind: type, *arguments: Any, **options: Any) -> Any:
+    """The ledger's writer, or the meter, on this machine, whichever node a trial runs on."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor: Any = ray.remote(LedgerWriter).options(num_cpus=0, scheduling_strategy=here).remote(str(storage), retry_failed=retry_failed)
+    actor: Any = ray.remote(kind).options(num_cpus=0, scheduling_strategy=here).remote(*arguments, **options)
     ray.get(actor.__ray_ready__.remote())
     return actor
 
@@ -146,7 +148,9 @@ def _in_memory(data: Dataset) -> Dataset:
     return replace(data, train=plain(data.train), validation=plain(data.validation), test=plain(data.test))
 
 
-def _run(study: Study, todo: list[Trial], data: Dataset, actor: Any, ledger: Ledger, progress: Progress) -> bool:
+def _run(
+    study: Study, todo: list[Trial], data: Dataset, actor: Any, ledger: Ledger, progress: Progress, meter: Meter | None = None
+) -> bool:
     """One Tune experiment over the given trials; True where the user interrupted it.
 
     The configs are resolved before, so that their keys are known and the ledger can be asked; to Tune they are a grid.
@@ -155,7 +159,8 @@ def _run(study: Study, todo: list[Trial], data: Dataset, actor: Any, ledger: Led
     points = [{"key": trial.key, "variant": trial.variant, "seed": trial.config.seed, **trial.overrides} for trial in todo]
     relay = _Relay(trials, ledger, progress)
     resources = {"cpu": study.processors, "gpu": study.gpus}
-    given = {"trials": trials, "data": _in_memory(data), "actor": actor, "keep_weights": study.keep_weights}
+    purse = None if meter is None else _actor_here(Meter, meter.cap, rate=meter.rate, spent=meter.spent)
+    given = {"trials": trials, "data": _in_memory(data), "actor": actor, "keep_weights": study.keep_weights, "meter": purse}
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(tune_trial, **given), resources),
         param_space={"trial": tune.grid_search(points)},
@@ -169,6 +174,7 @@ def _run(study: Study, todo: list[Trial], data: Dataset, actor: Any, ledger: Led
             storage_path=str(ledger.tune_folder),
             failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
             callbacks=[relay],
+            stop=relay,
             progress_reporter=tune.CLIReporter(),  # silent at this verbosity; the one that Tune has for notebooks clears the cell
             verbose=0,
         ),
@@ -189,7 +195,10 @@ def _run(study: Study, todo: list[Trial], data: Dataset, actor: Any, ledger: Led
             text = str(result.error)
             told = {"type": type(result.error).__name__, "message": _last_line(text), "traceback": text}
             ray.get(actor.abandon.remote(trial.key, trial.identity, told, environment.describe()))
-    return len(relay.ended) < len(trials)
+    if meter is not None and purse is not None and meter.rate is not None:
+        paid: Any = ray.get(purse.paid_so_far.remote())
+        meter.paid(paid)
+    return len(relay.ended) < len(trials) and not relay.is_out_of_budget
 
 
 def _storage_fault(error: BaseException, folder: Path) -> LedgerError | None:
@@ -208,8 +217,8 @@ def _last_line(text: str) -> str:
     return text.strip().rpartition("\n")[2]
 
 
-class _Relay(Callback):
-    """Tells the progress what Tune reports, and remembers which trials ended."""
+class _Relay(Callback, Stopper):
+    """Tells the progress what Tune reports, remembers which trials ended, and ends the experiment once the budget is spent."""
 
     def __init__(self, trials: dict[str, Trial], ledger: Ledger, progress: Progress) -> None:
         self._trials = trials
@@ -217,9 +226,18 @@ class _Relay(Callback):
         self._progress = progress
         self._interrupted: threading.Event | None = None
         self.ended: set[str] = set()
+        self.is_out_of_budget = False
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune writes its callbacks down, for a way of going on that the ledger has better
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Tune asks whether to stop one trial; trials stop by themselves, with a checkpoint."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Tune asks whether to begin no further trial, and to stop those that run: once none does."""
+        return self.is_out_of_budget and not self._progress.running
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Puts itself before Tune's handler of Ctrl-C, which ends the experiment but tells only Ray's log so."""
@@ -269,6 +287,7 @@ class _Relay(Callback):
     def _end(self, trial: Any, status: str, told: str | None = None) -> None:
         key = _key(trial)
         self.ended.add(key)
+        self.is_out_of_budget |= status == OUT_OF_BUDGET
         if status == "done":  # another driver has run it meanwhile
             status = self._ledger.status(key)
         if status == "failed" and told is None:

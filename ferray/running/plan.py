@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from ferray import environment
 from ferray.ledger import DEFAULT_STORAGE, Ledger
+from ferray.running import price
 from ferray.running.check import check
 from ferray.running.confirmation import NOTHING_AFTER, Confirmation, choices, confirmation
 from ferray.running.display import note
@@ -24,6 +25,7 @@ from ferray.search import domains, samples
 
 if TYPE_CHECKING:
     from ferray.data import Dataset
+    from ferray.running.price import Price
     from ferray.study import Study
     from ferray.trial import Trial
 
@@ -62,6 +64,8 @@ class Plan:
     def is_tuned(self) -> bool:
         """Whether settings are chosen for each variant before the variants are compared."""
         return any(trial.phase == "tuning" for trial in self.trials)
+
+    price: Price | None = None
 
     @property
     def to_run(self) -> list[Trial]:
@@ -147,7 +151,8 @@ def make_plan(
         say("probing how fast this machine trains: a few steps of each network, nothing is kept")
         pace = pace.filled(priced, from_probe(unknown, data))
     design = study.ablate.sentences() if study.ablate else ()
-    return Plan(**{**vars(plan), "pace": pace, "drawn_again": _drawn_again(study), "design": design, "after": after})
+    plan = replace(plan, pace=pace, drawn_again=_drawn_again(study), design=design, after=after)
+    return replace(plan, price=price.price(plan, study, ledger, data))
 
 
 def _drawn_again(study: Study) -> str:
@@ -197,7 +202,7 @@ def drawn(plan: Plan) -> RenderableType:
     else:
         tables = [_by_seed(plan) if _has_columns_for_seeds(plan) else _by_count(plan)]
     spaced = [part for table in tables for part in (table, Text())]
-    return Group(*spaced, *(Text(sentence) for sentence in sentences(plan)))
+    return Group(*spaced, *(Text(sentence) for sentence in [*sentences(plan), *price.sentences(plan.price)]))
 
 
 def _has_columns_for_seeds(plan: Plan) -> bool:
@@ -297,9 +302,5 @@ def _time(plan: Plan) -> str:
     if wall is None or trial_seconds is None:
         return f"{plan.slots:,} at a time on {plan.machine.name}; how long an epoch takes is not known yet"
     unit, each = ("GPU", plan.gpus) if plan.gpus else ("processor", plan.processors)
-    minutes = trial_seconds * each / 60
-    if minutes >= 57:
-        spent = f"{minutes / 60:.1f} {unit}-hours"
-    else:
-        spent = counted(round(minutes), f"{unit}-minute") if minutes >= 1 else f"less than a {unit}-minute"
+    spent = price.hours(trial_seconds * each, unit)
     return f"about {duration(wall)}, {plan.slots:,} at a time on {plan.machine.name} ({spent}), by {plan.pace.basis}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferray.ledger import DEFAULT_STORAGE, ENDED
 from ferray.running.estimate import cost, makespan
+from ferray.running.meter import OUT_OF_BUDGET
 
 if TYPE_CHECKING:
     from ferray.running.display import Display
@@ -138,10 +139,10 @@ class Progress:
         self.display.say(f"{trial.label}: its process died, and it will go on in another ({told})")
 
     def end(self, trial: Trial, status: str, told: str | None = None) -> None:
-        """A trial has ended, or is left to another driver (``busy``); ``told`` is what failed."""
+        """A trial has ended, or is left to another driver (``busy``) or to a larger budget; ``told`` is what failed."""
         with self.lock:
             self.running.pop(trial.key, None)
-            if status == "busy":
+            if status in ("busy", OUT_OF_BUDGET):
                 return
             self.todo.discard(trial.key)
             self.statuses[trial.key] = status

@@ -28,10 +28,12 @@ from ferray.running.display import Display, Lines, fitting, note
 from ferray.running.estimate import Pace, counted, duration, from_ledger, makespan
 from ferray.running.interruption import terminated_as_interrupted
 from ferray.running.machine import Machine, cluster_address
+from ferray.running.meter import Meter
 from ferray.running.progress import Progress
 from ferray.running.trainable import run_trial
 
 if TYPE_CHECKING:
+    from ferray.budget import Budget
     from ferray.data import Dataset
     from ferray.study import Study
     from ferray.trial import Trial
@@ -55,6 +57,8 @@ class Outcome:
     trained: int
     failures: dict[str, str]
     interrupted: bool = False
+    out_of_budget: bool = False
+    """Whether trials are left since the study's budget is spent."""
 
 
 def run(
@@ -113,17 +117,18 @@ def run(
     if only is None:
         _save(writer, study, plan, data, text, after)
     interrupted = False
-    if todo:
+    meter = Meter.of(study, ledger, trials) if only is None else None  # trials that are named one by one are meant
+    if todo and not (meter and meter.is_empty()):
         progress = _progress(study, trials, todo, later, data, ledger, pace, display, given)
         try:
             with terminated_as_interrupted(), display.watch(progress), _stopped_in_the_end(progress, ledger):
                 here = (
-                    _in_this_process(study, data, ledger, writer, progress)
+                    _in_this_process(study, data, ledger, writer, progress, meter)
                     if local
-                    else _on_ray(study, data, ledger, progress, address, retry_failed)
+                    else _on_ray(study, data, ledger, progress, address, retry_failed, meter)
                 )
                 with here as execute:
-                    interrupted = _until_done(todo, ledger, execute, display)
+                    interrupted = _until_done(todo, ledger, execute, display, meter)
                     if study.tuning and after.chosen is None and not interrupted:
                         after = confirmation(study, data, ledger, plan)
                         confirming = _wanted(after.trials, only)
@@ -133,17 +138,21 @@ def run(
                         later = list(after.expected) if only is None else []
                         trials |= confirming
                         todo = [*todo, *further]
-                        interrupted = _until_done(further, ledger, execute, display)
+                        interrupted = _until_done(further, ledger, execute, display, meter)
         except KeyboardInterrupt:
             interrupted = True
         except LedgerError as error:
             raise LedgerError(f"{error}; what has ended is kept, and the same command goes on once this is mended") from error
     statuses = {key: ledger.status(key) for key in trials}
     failures = {trial.label: ledger.failure(trial.key) for trial in trials.values() if statuses[trial.key] == "failed"}
-    ended = len(todo) - len(missing(ledger, todo))
+    left = missing(ledger, todo)
+    is_out = bool((left or later) and meter and meter.is_empty() and not interrupted)
     if interrupted:
         display.say(_interrupted(todo, later, ledger))
-    return Outcome(storage, study.name, dict(Counter[str](statuses.values())), ended, failures, interrupted)
+    elif is_out and study.budget:
+        display.say(_out_of_budget(study.budget, left, ledger))
+    counts = dict(Counter[str](statuses.values()))
+    return Outcome(storage, study.name, counts, len(todo) - len(left), failures, interrupted, is_out)
 
 
 def _wanted(trials: Iterable[Trial], only: Collection[str] | None) -> dict[str, Trial]:
@@ -187,6 +196,13 @@ def _interrupted(todo: list[Trial], later: list[Trial], ledger: Ledger) -> str:
     then = f", and then at most {counted(len(later), 'trial')} of confirmation" if later else ""
     are = "is" if len(left) == 1 else "are"
     return f"interrupted: what has ended is kept, {counted(len(left), 'trial')} {are} left{half}{then}; {again}"
+
+
+def _out_of_budget(budget: Budget, left: list[Trial], ledger: Ledger) -> str:
+    half_trained = sum(ledger.resumable_epochs(trial.key) > 0 for trial in left)
+    half = f", {half_trained} of them from a checkpoint" if half_trained else ""
+    more = "the same command goes on" if budget.unit == "hours" else "the same command goes on once `budget` is larger"
+    return f"the budget of {budget.told()} is spent: {counted(len(left), 'trial')} {'is' if len(left) == 1 else 'are'} left{half}; {more}"
 
 
 def _slots(study: Study, address: str | None) -> int | None:
@@ -325,13 +341,13 @@ def _command() -> str:
     return shlex.join(sys.argv)
 
 
-def _until_done(todo: list[Trial], ledger: Ledger, execute: Executor, display: Display) -> bool:
-    """Executes what is free until every trial has ended; True where the user interrupted it.
+def _until_done(todo: list[Trial], ledger: Ledger, execute: Executor, display: Display, meter: Meter | None = None) -> bool:
+    """Executes what is free until every trial has ended or the budget is spent; True where the user interrupted it.
 
     Trials that another driver is running are waited for, and taken over if it dies.
     """
     is_waiting = False
-    while todo:
+    while todo and not (meter and meter.is_empty()):
         free = [trial for trial in todo if ledger.status(trial.key) != "running"]
         if free:
             if execute(free):
@@ -347,19 +363,23 @@ def _until_done(todo: list[Trial], ledger: Ledger, execute: Executor, display: D
 
 
 def _on_ray(
-    study: Study, data: Dataset, ledger: Ledger, progress: Progress, address: str | None, retry_failed: bool
+    study: Study, data: Dataset, ledger: Ledger, progress: Progress, address: str | None, retry_failed: bool, meter: Meter | None
 ) -> AbstractContextManager[Executor]:
     from ferray.running.experiment import experiments
 
-    return experiments(study, data, ledger, progress, address=address, retry_failed=retry_failed)
+    return experiments(study, data, ledger, progress, address=address, retry_failed=retry_failed, meter=meter)
 
 
 @contextmanager
-def _in_this_process(study: Study, data: Dataset, ledger: Ledger, writer: LedgerWriter, progress: Progress) -> Iterator[Executor]:
+def _in_this_process(
+    study: Study, data: Dataset, ledger: Ledger, writer: LedgerWriter, progress: Progress, meter: Meter | None
+) -> Iterator[Executor]:
     def execute(trials: list[Trial]) -> bool:
         for trial in trials:
+            if meter and meter.is_empty():
+                break
             progress.start(trial)
-            status = run_trial(trial, data, writer, partial(progress.epoch, trial), keep_weights=study.keep_weights)
+            status = run_trial(trial, data, writer, partial(progress.epoch, trial), keep_weights=study.keep_weights, purse=meter)
             if status == "done":  # another driver has run it meanwhile
                 status = ledger.status(trial.key)
             progress.end(trial, status, ledger.failure(trial.key) if status == "failed" else None)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ferray import environment
 from ferray.errors import LedgerError
+from ferray.running.meter import OUT_OF_BUDGET, ActorMeter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ferray.config import Config
     from ferray.data import Dataset
     from ferray.ledger.writer import Begun
+    from ferray.running.meter import Purse
     from ferray.training import Epoch
     from ferray.trial import Trial
 
@@ -95,23 +97,36 @@ class ActorWriter:
             raise LedgerError(f"the ledger's writer has died: {error}") from None
 
 
-def run_trial(trial: Trial, data: Dataset, writer: Writer, report: Callable[[dict[str, Any]], None], *, keep_weights: bool = False) -> str:
+def run_trial(
+    trial: Trial,
+    data: Dataset,
+    writer: Writer,
+    report: Callable[[dict[str, Any]], None],
+    *,
+    keep_weights: bool = False,
+    purse: Purse | None = None,
+) -> str:
     """Trains one trial into the ledger, from where it was left; returns its status, or ``busy`` where another driver runs it.
 
-    ``report`` is called with each epoch's row. ``keep_weights`` hands those of the selected epoch to the ledger. What the training
-    raises is recorded as a failure; what the ledger or ``report`` raises is not, since it says nothing about the trial.
+    ``report`` is called with each epoch's row. ``keep_weights`` hands those of the selected epoch to the ledger. ``purse`` pays for each
+    epoch; once it is empty the trial does not begin, or leaves a checkpoint at the end of its epoch, and is OUT_OF_BUDGET. What the
+    training raises is recorded as a failure; what the ledger or ``report`` raises is not, since it says nothing about the trial.
     """
+    if purse is not None and purse.is_empty():
+        return OUT_OF_BUDGET
     begun = writer.begin(trial.key, trial.identity)
     if begun.outcome != "run":
         return begun.outcome
     try:
         machine = {**environment.describe(), **_settings(trial.config)}  # before training: the code may be edited meanwhile
         try:
-            epoch = _train(trial, data, writer, begun, report, keep_weights=keep_weights)
+            epoch = _train(trial, data, writer, begun, report, keep_weights=keep_weights, purse=purse)
         except TrainingError as failure:
             summary: dict[str, Any] = {"status": "failed", "selected_epoch": None, "parameters": None, "error": _told(failure)}
             predictions, weights = None, None
         else:
+            if epoch is None:
+                return OUT_OF_BUDGET
             summary = {
                 "status": "diverged" if epoch.diverged else "finished",
                 "selected_epoch": epoch.selected_epoch or None,
@@ -127,23 +142,34 @@ def run_trial(trial: Trial, data: Dataset, writer: Writer, report: Callable[[dic
 
 
 def _train(
-    trial: Trial, data: Dataset, writer: Writer, begun: Begun, report: Callable[[dict[str, Any]], None], *, keep_weights: bool
-) -> Epoch:
+    trial: Trial,
+    data: Dataset,
+    writer: Writer,
+    begun: Begun,
+    report: Callable[[dict[str, Any]], None],
+    *,
+    keep_weights: bool,
+    purse: Purse | None,
+) -> Epoch | None:
+    """Trains to the last epoch; None where the purse was empty before."""
     from ferray.training.state import dump_state
 
     saved = time.monotonic()
     cost = 0.0
     for epoch in _epochs(trial, data, begun.checkpoint, keep_weights=keep_weights):
         is_last = epoch.diverged or epoch.row["epoch"] == trial.config.epochs
+        is_spent = purse is not None and purse.pay(epoch.row["seconds"]) and not is_last
         checkpoint = None
         began = time.monotonic()
-        if not is_last and cost <= CHECKPOINT_SHARE * (began - saved):
+        if is_spent or (not is_last and cost <= CHECKPOINT_SHARE * (began - saved)):
             checkpoint = dump_state(epoch.state())
         writer.append(trial.key, begun.attempt, epoch.row, checkpoint)
         if checkpoint is not None:
             saved = time.monotonic()
             cost = saved - began
         report(epoch.row)
+        if is_spent:
+            return None
     return epoch
 
 
@@ -189,8 +215,13 @@ def _settings(config: Config) -> dict[str, Any]:
     return settings
 
 
-def tune_trial(parameters: dict[str, Any], trials: dict[str, Trial], data: Dataset, actor: Any, *, keep_weights: bool = False) -> None:
-    """A trial as a function for ray.tune: ``parameters["trial"]["key"]`` says which of ``trials`` it is."""
+def tune_trial(
+    parameters: dict[str, Any], trials: dict[str, Trial], data: Dataset, actor: Any, *, keep_weights: bool = False, meter: Any = None
+) -> None:
+    """A trial as a function for ray.tune: ``parameters["trial"]["key"]`` says which of ``trials`` it is.
+
+    ``actor`` is a LedgerWriter, ``meter`` a Meter, each as a Ray actor.
+    """
     from ray import tune
 
     from ferray.ledger.writer import StaleAttemptError
@@ -204,7 +235,8 @@ def tune_trial(parameters: dict[str, Any], trials: dict[str, Trial], data: Datas
         tune.report({**row, "status": "running"})
 
     try:
-        status = run_trial(trial, data, ActorWriter(actor), report, keep_weights=keep_weights)
+        purse = None if meter is None else ActorMeter(meter)
+        status = run_trial(trial, data, ActorWriter(actor), report, keep_weights=keep_weights, purse=purse)
     except StaleAttemptError:
         raise
     except LedgerError as error:
