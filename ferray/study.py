@@ -158,6 +158,9 @@ class Study(Frozen):
         if unknown:
             told = f"no variant is called {', '.join(unknown)} (there are: {', '.join(names)})"
             raise ConfigError.at(f"published.{unknown[0]}", told)
+        if self.tuning:
+            shortest = min(self._config(variant).epochs for variant in variants)
+            self.tuning.check_scheduler(shortest, [domain.field for domain in domains])
         self._check_size(len(variants))
         conditions.check_fields(domains)
         tried = ((variant, values) for variant in variants for values in conditions.scenarios(domains))

@@ -25,7 +25,7 @@ ALLOWED = {
     "search": {"conditions", "config", "errors", "ray"},  # ray.tune draws the samples, inside a function
     "study_file": {"errors"},
     "trial": {"attachments", "config"},
-    "tuning": {"config", "seeds"},
+    "tuning": {"config", "errors", "seeds", "trial"},
     # data and runner inside functions
     "study": {
         "attachments",
@@ -149,9 +149,11 @@ ALLOWED = {
         "ledger",
         "running.machine",
         "running.ray_log",
+        "running.scheduling",
         "running.trainable",
         "ray",
     },
+    "running.scheduling": {"ray"},
     "running.runner": {
         "running.check",
         "data",

@@ -104,13 +104,15 @@ def make_plan(
     does, also where a network, a loss or a transform that the study names does not do what it must.
     """
     say = say or (lambda line: None)
+    if study.tuning and local:
+        study.tuning.check_local()
     ledger = Ledger(storage or DEFAULT_STORAGE)
     data = study.load_data()
     for told in data.notes:
         say(note(told))
     trials = study.plan(data)
     unique = {trial.key: trial for trial in trials}
-    states = {key: _state(ledger, key) for key in unique}
+    states = {key: _state(ledger, trial) for key, trial in unique.items()}
     epochs = {key: 0 if states[key] == "in the ledger" else ledger.resumable_epochs(key) for key in unique}
     address = None if local else cluster_address(address)
     machine = _cluster(address) if address else Machine.here(gpus=study.gpus > 0)
@@ -133,13 +135,13 @@ def _drawn_again(study: Study) -> str:
     return f"{different:,} of {counted(len(drawn), 'sample')} (a value was drawn again)" if different < len(drawn) else ""
 
 
-def _state(ledger: Ledger, key: str) -> str:
-    status = ledger.status(key)
-    if status in ("finished", "diverged"):
+def _state(ledger: Ledger, trial: Trial) -> str:
+    status = ledger.status(trial.key)
+    if status in ("finished", "diverged") or (status == "stopped" and ledger.is_stopped_by(trial.key, trial.rule)):
         return "in the ledger"
     if status in ("failed", "running"):
         return status
-    return "half-trained" if status == "interrupted" and ledger.resumable_epochs(key) else "to run"
+    return "half-trained" if status in ("interrupted", "stopped") and ledger.resumable_epochs(trial.key) else "to run"
 
 
 def _cluster(address: str) -> Machine:
@@ -222,7 +224,8 @@ def sentences(plan: Plan) -> list[str]:
         told.append("failed trials stay as they are; --retry-failed runs them again")
     if not todo:
         return [*told, "nothing to run"]
-    told.append(f"{counted(len(todo), 'trial')} to run, {counted(plan.epochs_left, 'epoch')}")
+    fewer = "; fewer epochs where tuning trials are stopped early" if any(trial.stopping for trial in todo) else ""
+    told.append(f"{counted(len(todo), 'trial')} to run, {counted(plan.epochs_left, 'epoch')}{fewer}")
     return [*told, _time(plan)]
 
 

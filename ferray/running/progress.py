@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
-from ferray.ledger import DEFAULT_STORAGE
+from ferray.ledger import DEFAULT_STORAGE, ENDED
 from ferray.running.estimate import cost, makespan
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Progress:
         self.lock = threading.RLock()
         """Held while the figures change, and to be held while several are read by another thread."""
         self.running: dict[str, Running] = {}
-        self.todo = {key for key in self.trials if self.statuses.get(key) not in ("finished", "diverged", "failed")}
+        self.todo = {key for key in self.trials if self.statuses.get(key) not in ENDED}
         self.at_once = 1
         self.doing = ""
         """What is being done before trials can run."""
@@ -80,7 +80,7 @@ class Progress:
         self._costs = {key: cost(one.config, self.shape, one.attachments.digests.get("model")) for key, one in self.trials.items()}
 
     def again(self, key: str) -> None:
-        """A failed trial is to run again."""
+        """A trial that has a record, as a failed one, is to run again or to go on."""
         with self.lock:
             self.todo.add(key)
             self._planned = len(self.todo)
@@ -142,6 +142,11 @@ class Progress:
             "waiting": max(0, len(self.todo) - running),
             "failed": failed,
         }
+
+    @property
+    def stopped(self) -> int:
+        """How many trials were stopped early; they count as done, unless they are to go on."""
+        return sum(status == "stopped" for key, status in self.statuses.items() if key not in self.todo)
 
     @property
     def ended(self) -> tuple[int, int]:

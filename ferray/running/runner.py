@@ -84,6 +84,8 @@ def run(
     storage = Ledger(given).path.absolute()
     if local:
         Machine.here(gpus=study.gpus > 0).check(study)
+        if study.tuning:
+            study.tuning.check_local()
     data = study.load_data()
     for told in data.notes:
         display.say(note(told))
@@ -114,7 +116,7 @@ def run(
                 here = (
                     _in_this_process(study, data, ledger, writer, progress)
                     if local
-                    else _on_ray(study, data, ledger, progress, address, retry_failed)
+                    else _on_ray(study, plan, data, ledger, progress, address, retry_failed)
                 )
                 with here as execute:
                     interrupted = _until_done(todo, ledger, execute, display)
@@ -177,7 +179,12 @@ def _stopped_in_the_end(progress: Progress, ledger: Ledger) -> Iterator[None]:
 
 def _missing(ledger: Ledger, trials: Iterable[Trial], *, retry_failed: bool) -> list[Trial]:
     done = {"finished", "diverged"} if retry_failed else {"finished", "diverged", "failed"}
-    return [trial for trial in trials if ledger.status(trial.key) not in done]
+    statuses = ((trial, ledger.status(trial.key)) for trial in trials)
+    return [
+        trial
+        for trial, status in statuses
+        if status not in done and not (status == "stopped" and ledger.is_stopped_by(trial.key, trial.rule))
+    ]
 
 
 def _what_is_to_do(study: Study, trials: dict[str, Trial], todo: list[Trial], ledger: Ledger, pace: Pace, slots: int | None) -> str:
@@ -276,11 +283,11 @@ def _until_done(todo: list[Trial], ledger: Ledger, execute: Executor, display: D
 
 
 def _on_ray(
-    study: Study, data: Dataset, ledger: Ledger, progress: Progress, address: str | None, retry_failed: bool
+    study: Study, plan: list[Trial], data: Dataset, ledger: Ledger, progress: Progress, address: str | None, retry_failed: bool
 ) -> AbstractContextManager[Executor]:
     from ferray.running.experiment import experiments
 
-    return experiments(study, data, ledger, progress, address=address, retry_failed=retry_failed)
+    return experiments(study, plan, data, ledger, progress, address=address, retry_failed=retry_failed)
 
 
 @contextmanager
