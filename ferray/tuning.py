@@ -1,8 +1,11 @@
-"""Tuning within an ablation: how the search chooses settings for each variant, and on which seeds."""
+"""Tuning within an ablation: on which seeds settings are chosen for each variant, and which are the best."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from statistics import fmean
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -31,9 +34,22 @@ class Tuning(Frozen):
     """The trials that a scheduler compares with each other: those of one variant."""
 
     @property
-    def which(self) -> list[int]:
-        """The seeds of tuning."""
+    def all_seeds(self) -> list[int]:
+        """The seeds of tuning, one by one."""
         return [FIRST_SEED + number for number in range(self.seeds)] if isinstance(self.seeds, int) else self.seeds
+
+    def check(self, samples: int, confirming: Collection[int]) -> None:
+        """Raises ConfigError where there is nothing to choose, or a seed would both choose the settings and judge them."""
+        if samples < 2:
+            told = "there is one sample to choose from; say in `search` what is tried, and in `num_samples` how often"
+            raise ConfigError.at("tuning", told)
+        if len(set(self.all_seeds)) < len(self.all_seeds):
+            raise ConfigError.at("tuning.seeds", f"each seed once, not {self.seeds}")
+        shared = [seed for seed in self.all_seeds if seed in confirming]
+        if shared:
+            both = f"{', '.join(map(str, shared[:5]))}{', ...' * (len(shared) > 5)}"
+            told = f"seeds that choose the settings cannot judge them too: {both} {'is' if len(shared) == 1 else 'are'} also in `seeds`"
+            raise ConfigError.at("tuning.seeds", told)
 
     @property
     def stopping(self) -> Stopping | None:
@@ -59,9 +75,6 @@ class Tuning(Frozen):
         """
         if self.scheduler == "none":
             return
-        if not searched:
-            told = f"{self.scheduler} stops samples of a search early, and this study searches nothing: add `search`, or write none"
-            raise ConfigError.at("tuning.scheduler", told)
         if "epochs" in searched:
             told = f"{self.scheduler} compares trials at the same epoch, where trials of another length are at another point of theirs"
             raise ConfigError.at("tuning.scheduler", f"{told}: do not search `epochs`, or write none")
@@ -74,3 +87,29 @@ class Tuning(Frozen):
         if self.scheduler != "none":
             told = f"{self.scheduler} is one of Ray Tune's schedulers, and --local (local=True) runs without Ray"
             raise ConfigError.at("tuning.scheduler", f"{told}: leave it out, or write none (--set tuning.scheduler=none)")
+
+
+@dataclass(frozen=True)
+class Score:
+    """The validation accuracy, 0..1, of one finished trial of tuning."""
+
+    variant: str
+    sample: int
+    accuracy: float
+
+
+def choose(finished: Iterable[Score]) -> dict[str, int]:
+    """The sample of each variant with the highest mean accuracy, among those with the most finished seeds; the first among equals.
+
+    Losing a bad seed is thereby no advantage. Variants without a finished trial have none.
+    """
+    found: dict[tuple[str, int], list[float]] = {}
+    for score in finished:
+        if math.isfinite(score.accuracy):
+            found.setdefault((score.variant, score.sample), []).append(score.accuracy)
+    ranks = {place: (len(values), fmean(values)) for place, values in found.items()}
+    best: dict[str, int] = {}
+    for variant, sample in sorted(ranks):
+        if variant not in best or ranks[variant, sample] > ranks[variant, best[variant]]:
+            best[variant] = sample
+    return best

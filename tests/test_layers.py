@@ -51,7 +51,7 @@ ALLOWED = {
     "ledger": {"atomic", "errors", "ledger"},
     "ledger.catalog": {"config", "errors", "ledger", "study_file"},
     "ledger.details": {"config", "errors", "ledger"},
-    "ledger.rerun": {"config", "errors", "ledger", "running.runner", "study"},  # runner and study inside functions
+    "ledger.rerun": {"config", "errors", "ledger", "running.confirmation", "running.runner", "study"},  # running and study inside functions
     "ledger.__main__": {"command", "errors", "ledger"},
     "environment": set(),
     "training.metrics": set(),
@@ -127,11 +127,13 @@ ALLOWED = {
     "running.ray_log": {"errors"},
     "running.machine": {"errors", "torch"},
     "running.estimate": {"config", "errors", "ledger", "training", "torch"},  # training and torch inside functions
+    "running.confirmation": {"errors", "ledger", "tuning"},
     "running.display": {"running.estimate", "ledger", "running.live"},
     "running.live": {"running.display", "running.estimate"},
     "running.progress": {"running.estimate", "ledger"},
     "running.plan": {
         "running.check",
+        "running.confirmation",
         "running.display",
         "environment",
         "errors",
@@ -156,6 +158,7 @@ ALLOWED = {
     "running.scheduling": {"ray"},
     "running.runner": {
         "running.check",
+        "running.confirmation",
         "data",
         "running.display",
         "environment",

@@ -8,6 +8,7 @@ import pickle
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from studies import tiny
 
 from ferray.errors import ConfigError
+from ferray.running.plan import make_plan
+from ferray.running.runner import run
 from ferray.running.scheduling import WithinVariants
-from ferray.study import Study
 from ferray.trial import Phase, Stopping, Trial
 from ferray.tuning import Tuning
 
@@ -298,14 +300,26 @@ def test_a_scheduler_that_could_stop_nothing_or_compare_nothing_is_refused(chang
 
 
 def test_a_scheduler_without_a_search_is_refused() -> None:
-    with pytest.raises(ConfigError, match="search"):
+    with pytest.raises(ConfigError, match="tuning: there is one sample to choose from; say in `search` what is tried"):
         tiny(tuning={"scheduler": "asha"})
-    with pytest.raises(ConfigError, match=r"tuning\.scheduler: asha stops samples of a search early, and this study searches nothing"):
-        Tuning(scheduler="asha").check_scheduler(10, [])
 
 
 def test_only_trials_of_a_tuning_with_a_scheduler_may_be_stopped() -> None:
     assert Tuning().stopping is None
     assert Tuning(scheduler="asha", grace_epochs=2).stopping == Stopping("asha", 2, 3)
     assert Tuning(scheduler="median").stopping == Stopping("median", 1, None)
-    assert all(trial.stopping is None for trial in Study(name="x", data={"images": 70}, seeds=2).plan())
+    assert all(trial.stopping is None for trial in tiny(**SEARCH).plan())
+    study = tiny(**SEARCH, tuning={"scheduler": "asha"})
+    tuning, confirming = study.plan(), study.confirmation({"baseline": 1, "no-augmentation": 2})
+    assert {trial.stopping for trial in tuning} == {Stopping("asha", 1, 3)}
+    assert {trial.stopping for trial in confirming} == {None}
+
+
+def test_a_run_without_ray_has_no_scheduler(tmp_path: Path) -> None:
+    study = tiny(**SEARCH, tuning={"scheduler": "median"})
+    message = r"tuning\.scheduler: median is one of Ray Tune's schedulers, and --local .*--set tuning\.scheduler=none"
+    with pytest.raises(ConfigError, match=message):
+        run(study, tmp_path / "storage", local=True, say=lambda line: None)
+    with pytest.raises(ConfigError, match=message):
+        make_plan(study, tmp_path / "storage", local=True)
+    assert not (tmp_path / "storage").exists()

@@ -44,8 +44,9 @@ KNOWN: dict[str, Any] = {"selected_epoch": int, "attempts": int, "error": dict, 
 """What a record may have, or null in its place."""
 
 Status = Literal["finished", "diverged", "stopped", "failed", "running", "interrupted", "missing", "damaged"]
-ENDED = ("finished", "diverged", "stopped", "failed")
-"""What a record can say; a ``stopped`` trial was ended early by a scheduler, and goes on where it is wanted in full length."""
+
+ENDED: frozenset[Status] = frozenset({"finished", "diverged", "stopped", "failed"})
+"""The states of trials that have a record; failed ones run again where that is asked for, stopped ones where all epochs are wanted."""
 
 
 class Ledger:
