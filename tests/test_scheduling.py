@@ -1,4 +1,4 @@
-"""Early stopping: each variant by itself, nobody who is to be confirmed, and nothing forgotten by an interruption. No training here."""
+"""Early stopping: each variant by itself, nobody who is to be confirmed, and nothing forgotten by an interruption."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
-from studies import tiny
+from studies import numbers, tiny
 
 from ferray.errors import ConfigError
+from ferray.ledger import Ledger
 from ferray.running.plan import make_plan
 from ferray.running.runner import run
 from ferray.running.scheduling import WithinVariants
@@ -323,3 +325,49 @@ def test_a_run_without_ray_has_no_scheduler(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         make_plan(study, tmp_path / "storage", local=True)
     assert not (tmp_path / "storage").exists()
+
+
+REAL = {
+    "base": {**tiny().base, "epochs": 6, "augmentation": {"horizontal_flip": 0.5}},
+    "seeds": 1,
+    "search": {"learning_rate": {"grid_search": [0.03, 0.01, 1e-7, 2e-7]}},
+}
+"""The last two samples of each variant learn nothing."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_on_ray_hopeless_samples_are_stopped_and_go_on_where_they_are_wanted_in_full(tmp_path: Path) -> None:
+    study = tiny(**REAL, tuning={"scheduler": "asha", "grace_epochs": 3})
+    ledger = Ledger(tmp_path)
+    said: list[str] = []
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)  # so that good samples go before bad ones
+    try:
+        outcome = run(study, tmp_path, say=said.append)
+        hopeless = {trial.key for trial in study.plan() if trial.sample >= 2}
+        stopped = {key for key in ledger.keys() if ledger.status(key, verify=True) == "stopped"}
+        assert stopped == hopeless
+        assert outcome.statuses["stopped"] == 4
+        assert all(ledger.stopped(key)["epoch"] == 3 == len(ledger.epochs(key)) for key in stopped)
+        assert sum(": stopped (" in line for line in said) == 4
+        confirming = [one for one in ledger.study("tiny")["plan"] if one["phase"] != "tuning"]
+        assert {ledger.status(one["key"]) for one in confirming} == {"finished"}
+        records = {key: ledger.record_file(key).read_bytes() for key in ledger.keys()}
+        # A driver that was killed: one trial was stopped and not yet recorded so, another one was not begun.
+        lost, gone = sorted(stopped)[:2]
+        ledger.record_file(lost).unlink()
+        for file in ledger.trial_folder(gone).iterdir():
+            file.unlink()
+        again = run(study, tmp_path, say=lambda line: None)
+    finally:
+        ray.shutdown()
+    assert again.trained == 2
+    kept = {key: ledger.record_file(key).read_bytes() for key in records if key not in (lost, gone)}
+    assert kept == {key: records[key] for key in kept}, "what was stopped, or has finished, does not run again"
+    assert ledger.status(gone) == "stopped", "by what the ledger has of its variant, without any other new trial of it"
+    in_full = tiny(**REAL, tuning={"scheduler": "none", "grace_epochs": 3})
+    assert {trial.key for trial in in_full.plan()} == {trial.key for trial in study.plan()}
+    outcome = run(in_full, tmp_path, local=True, say=lambda line: None)
+    assert set(outcome.statuses) == {"finished"}
+    run(in_full, tmp_path / "undisturbed", local=True, say=lambda line: None)
+    assert numbers(ledger) == numbers(Ledger(tmp_path / "undisturbed"))
