@@ -56,6 +56,12 @@ def told(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         ("name: 3\n", "my.yaml, line 2: name: must be text, not 3"),
         ("seeds: '3'\n", "my.yaml, line 2: seeds: how many (a whole number from 1 to 100,000 without quotes), or a list of them, not '3'"),
         ("seeds: three\n", "my.yaml, line 2: seeds: how many (a whole number from 1 to 100,000), or a list of them, not 'three'"),
+        ("tuning: {seeds: 2}\n", "my.yaml, line 2: tuning: there is one sample to choose from; say in `search` what is tried"),
+        ("tuning: asha\n", "my.yaml, line 2: tuning: must be a mapping of names to values, not 'asha'"),
+        (
+            "search: {l1: {choice: [0.1, 0.2]}}\nnum_samples: 9\ntuning:\n  seeds: [0]\n",
+            "my.yaml, line 5: tuning.seeds: seeds that choose the settings cannot judge them too: 0 is also in `seeds`",
+        ),
         ("seeds: 0\n", "my.yaml, line 2: seeds: how many"),
         ("seeds: [1, 1]\n", "my.yaml, line 2: seeds: each seed once"),
         ("ablate: {remove: [augmentaton]}\n", "my.yaml, line 2: ablate.remove: unknown factor 'augmentaton'; did you mean 'augmentation'?"),

@@ -13,11 +13,13 @@ from studies import tiny
 
 from ferray.ledger import Ledger
 from ferray.running import estimate
+from ferray.running.confirmation import Confirmation
 from ferray.running.estimate import Pace
 from ferray.running.machine import Machine
 from ferray.running.plan import Plan, drawn, make_plan, sentences
 from ferray.running.runner import run
 from ferray.study import Study
+from ferray.trial import Trial
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,40 @@ def test_samples_that_were_drawn_again_are_told(tmp_path: Path) -> None:
 
 def test_a_finished_study_has_nothing_to_run(ledger: Ledger) -> None:
     assert sentences(make_plan(tiny(), ledger.path))[-1] == "nothing to run"
+
+
+def test_a_tuned_study_shows_both_phases_and_prices_them_together(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def known(ledger: Ledger, trials: list[Trial], *_: Any, **__: Any) -> Pace:
+        return Pace({trial.key: 60.0 for trial in trials}, "1 earlier trial")
+
+    monkeypatch.setattr("ferray.running.plan.from_ledger", known)
+    search = {"l1": {"loguniform": [1e-6, 1e-3]}}
+    study = tiny(seeds=3, search=search, num_samples=4, tuning={"seeds": 2}, variants={"no-l1": {"l1": 0.0}})
+    plan = make_plan(study, ledger.path, local=True)
+    lines = shown(plan)
+    assert [line.split() for line in lines[:4]] == [
+        ["tuning", "samples", "seeds", "trials", "to", "run"],
+        ["baseline", "4", "2", "8", "8"],
+        ["no-augmentation", "4", "2", "8", "8"],
+        ["no-l1", "1", "2", "2", "2"],
+    ]
+    assert [line.split() for line in lines[5:9]] == [
+        ["confirmation", "trials,", "at", "most"], ["baseline", "3"], ["no-augmentation", "6"], ["no-l1", "3"],
+    ]  # fmt: skip
+    told = sentences(plan)
+    assert "no-l1 has 1 sample to choose from, not 4: it fixes what tells the others apart" in told
+    assert told[-2] == "18 trials to run, 36 epochs, and then at most 12 trials of confirmation, 24 epochs"
+    assert plan.seconds == plan.trial_seconds == 60 * 60
+
+
+def test_the_phases_of_a_plan_do_not_overlap_in_time() -> None:
+    study = tiny(seeds=1, search={"l1": {"grid_search": [1e-6, 1e-5, 1e-4]}}, tuning={}, ablate=None)
+    trials = study.plan()
+    after = Confirmation(expected=trials[:1])
+    pace = Pace({trial.key: 1.0 for trial in trials}, "1 earlier trial")
+    states = {trial.key: "to run" for trial in trials}
+    plan = Plan("tiny", "data", trials, states, {}, False, Machine(2, 0), 2, 1.0, 0.0, pace, after=after)
+    assert (plan.seconds, plan.trial_seconds) == (2 * 2 + 2, 4 * 2)
 
 
 def test_without_earlier_trials_a_probe_tells_and_nothing_is_written(tmp_path: Path) -> None:

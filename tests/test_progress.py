@@ -56,6 +56,32 @@ def test_trials_are_counted_by_what_they_do() -> None:
     assert progress.ended == (2, 4)
 
 
+def test_trials_that_may_follow_are_counted_before_they_are_known_and_as_they_are_afterwards() -> None:
+    study = tiny(seeds=1, ablate=None, search={"l1": {"grid_search": [1e-5, 1e-4]}}, tuning={})
+    tuning = study.plan()
+    clock = Clock()
+    trials = {trial.key: trial for trial in tuning}
+    expected = {trial.key: 3.0 for trial in tuning}
+    display = Lines(lambda line: None)
+    progress = Progress("tiny", trials, {}, {}, {}, display, (1, 48, 48), expected, later=tuning, clock=clock)
+    assert (progress.counts["waiting"], progress.ended, progress.epochs_done) == (4, (0, 4), (0, 8))
+    assert progress.seconds_left == (2 + 2) * 2 * 3.0
+    for trial in tuning:
+        progress.start(trial)
+        progress.epoch(trial, row(2, accuracy=0.9))
+        progress.end(trial, "finished")
+    assert [(one.variant, one.accuracy) for one in progress.best()] == [("baseline", 0.9)]
+    follows = {trial.key: trial for trial in study.confirmation({"baseline": 1}) if trial.phase == "final"}
+    (trial,) = follows.values()
+    progress.extend(follows, {trial.key: "missing"}, {}, {}, [trial])
+    assert (progress.counts["waiting"], progress.ended, progress.epochs_done) == (1, (2, 3), (4, 6))
+    progress.start(trial)
+    progress.epoch(trial, row(2, accuracy=0.7))
+    progress.end(trial, "finished")
+    assert progress.ended == (3, 3)
+    assert [(one.variant, one.accuracy) for one in progress.best()] == [("baseline", 0.7)], "no longer that of tuning"
+
+
 def test_a_failed_trial_that_is_retried_waits_again() -> None:
     progress, plan, _ = begun(before={"baseline seed 0": "failed"})
     progress.again(plan[0].key)

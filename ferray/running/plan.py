@@ -77,24 +77,31 @@ class Plan:
     @property
     def trial_seconds(self) -> float | None:
         """What all trials to be run take, those of a confirmation among them, one after another; None where one's is not known."""
-        stages = self._stages()
-        return None if stages is None else sum(map(sum, stages))
+        jobs, following = self.jobs, self.following
+        return None if jobs is None or following is None else sum(jobs) + sum(following)
 
     @property
     def seconds(self) -> float | None:
         """From the first to the last trial; None where that is not known."""
-        stages = self._stages()
-        return None if stages is None or not self.slots else sum(makespan(jobs, self.slots) for jobs in stages)
-
-    def _stages(self) -> list[list[float]] | None:
-        """What each trial takes: those to be run, and then those that there may be at most once it is known how these ended."""
-        todo = self.to_run
-        if any(trial.key not in self.pace.seconds for trial in (*todo, *self.after.expected)):
+        jobs, following = self.jobs, self.following
+        if jobs is None or following is None or not self.slots:
             return None
-        return [
-            [self.pace.seconds[trial.key] * self._left(trial) for trial in todo],
-            [self.pace.seconds[trial.key] * trial.config.epochs for trial in self.after.expected],
-        ]
+        return makespan(jobs, self.slots) + makespan(following, self.slots)
+
+    @property
+    def jobs(self) -> list[float] | None:
+        """Seconds that each trial to be run takes; None where that is not known of all."""
+        todo = self.to_run
+        if any(trial.key not in self.pace.seconds for trial in todo):
+            return None
+        return [self.pace.seconds[trial.key] * self._left(trial) for trial in todo]
+
+    @property
+    def following(self) -> list[float] | None:
+        """The same of the trials that there may be at most once it is known how these ended."""
+        if any(trial.key not in self.pace.seconds for trial in self.after.expected):
+            return None
+        return [self.pace.seconds[trial.key] * trial.config.epochs for trial in self.after.expected]
 
     def _left(self, trial: Trial) -> int:
         return max(0, trial.config.epochs - self.epochs.get(trial.key, 0))

@@ -71,6 +71,8 @@ def run(
 ) -> Outcome:
     """Runs every trial of the study that the ledger does not hold, and keeps the study for the report.
 
+    Of a study with ``tuning`` these are the trials that tune, and then, in the same session of Ray, those that confirm what was chosen.
+
     ``address`` names a Ray cluster (the environment variable RAY_ADDRESS serves too); without one Ray starts on this machine.
     ``local`` needs no Ray: the same trials in this process, in order. ``retry_failed`` runs failed trials again. ``only`` holds the
     keys of the trials to run, where not all of a study that was run before are meant. ``text`` is the study file, for the report.
@@ -130,7 +132,7 @@ def run(
                         further = _confirm(plan, after, confirming, ledger, progress, retry_failed=retry_failed)
                         if only is None:
                             _save(writer, study, plan, data, text, after)
-                        later = []
+                        later = list(after.expected) if only is None else []
                         trials |= confirming
                         todo = [*todo, *further]
                         interrupted = _until_done(further, ledger, execute, display)
