@@ -170,6 +170,9 @@ class Study(Frozen):
         if unknown:
             told = f"no variant is called {', '.join(unknown)} (there are: {', '.join(names)})"
             raise ConfigError.at(f"published.{unknown[0]}", told)
+        if self.tuning:
+            shortest = min(self._config(variant).epochs for variant in variants)
+            self.tuning.check_scheduler(shortest, [domain.field for domain in domains])
         self._check_size(len(variants))
         conditions.check_fields(domains)
         tried = ((variant, values) for variant in variants for values in conditions.scenarios(domains))
@@ -282,7 +285,9 @@ class Study(Frozen):
                 attachments = finder.attach(config)
                 key = trial_key(config, fingerprint, attachments.digests)
                 if (phase, variant.name, key) not in trials:
-                    trials[phase, variant.name, key] = Trial(key, config, fingerprint, variant.name, number, chosen, attachments, phase)
+                    stopping = self.tuning.stopping if self.tuning and phase == "tuning" else None
+                    trial = Trial(key, config, fingerprint, variant.name, number, chosen, attachments, phase, stopping)
+                    trials[phase, variant.name, key] = trial
         return list(trials.values())
 
     @property

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ferray.config import Frozen
 from ferray.errors import ConfigError
 from ferray.seeds import Seeds
+from ferray.trial import Stopping
 
 FIRST_SEED = 1_000_000
 """Of tuning, where only a number of seeds is given: beyond any number of the study's own seeds, so that more of those change nothing."""
@@ -49,6 +50,43 @@ class Tuning(Frozen):
             both = f"{', '.join(map(str, shared[:5]))}{', ...' * (len(shared) > 5)}"
             told = f"seeds that choose the settings cannot judge them too: {both} {'is' if len(shared) == 1 else 'are'} also in `seeds`"
             raise ConfigError.at("tuning.seeds", told)
+
+    @property
+    def stopping(self) -> Stopping | None:
+        """What may stop the trials of tuning early; None for nothing."""
+        if self.scheduler == "none":
+            return None
+        return Stopping(self.scheduler, self.grace_epochs, self.reduction_factor if self.scheduler == "asha" else None)
+
+    @field_validator("within", mode="before")
+    @classmethod
+    def _never_across(cls, given: object) -> object:
+        if given != "variant":
+            raise ValueError(
+                "must be 'variant': trials are stopped early only by trials of their own variant. Augmentation and regularization slow "
+                "convergence, so that rungs across variants would stop the very variants under study, and bias every comparison"
+            )
+        return given
+
+    def check_scheduler(self, epochs: int, searched: Collection[str]) -> None:
+        """Raises ConfigError where the scheduler could stop nothing, or would compare what cannot be compared.
+
+        ``epochs`` is the length of the study's shortest trials, ``searched`` the dotted names of the fields that are searched.
+        """
+        if self.scheduler == "none":
+            return
+        if "epochs" in searched:
+            told = f"{self.scheduler} compares trials at the same epoch, where trials of another length are at another point of theirs"
+            raise ConfigError.at("tuning.scheduler", f"{told}: do not search `epochs`, or write none")
+        if self.grace_epochs >= epochs:
+            told = f"must be less than the {epochs} epochs of a trial, not {self.grace_epochs}, else {self.scheduler} stops nothing"
+            raise ConfigError.at("tuning.grace_epochs", told)
+
+    def check_local(self) -> None:
+        """Raises ConfigError where the scheduler needs what a run without Ray does not have."""
+        if self.scheduler != "none":
+            told = f"{self.scheduler} is one of Ray Tune's schedulers, and --local (local=True) runs without Ray"
+            raise ConfigError.at("tuning.scheduler", f"{told}: leave it out, or write none (--set tuning.scheduler=none)")
 
 
 @dataclass(frozen=True)

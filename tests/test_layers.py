@@ -28,7 +28,7 @@ ALLOWED = {
     "search": {"conditions", "config", "errors", "ray"},  # ray.tune draws the samples, inside a function
     "study_file": {"errors"},
     "trial": {"attachments", "config"},
-    "tuning": {"config", "errors", "seeds"},
+    "tuning": {"config", "errors", "seeds", "trial"},
     # data and runner inside functions
     "study": {
         "attachments",
@@ -173,9 +173,11 @@ ALLOWED = {
         "running.machine",
         "running.meter",
         "running.ray_log",
+        "running.scheduling",
         "running.trainable",
         "ray",
     },
+    "running.scheduling": {"ray"},
     "running.runner": {
         "running.check",
         "running.confirmation",

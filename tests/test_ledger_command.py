@@ -13,6 +13,7 @@ import pytest
 from ledger_fixture import Made, make_ledger
 
 from ferray.ledger import Ledger
+from ferray.ledger.details import details, page
 
 VARIANTS = {"cnn": ({}, []), "slow": ({"learning_rate": 1e-4}, [])}  # type: ignore[var-annotated]
 
@@ -71,6 +72,18 @@ def test_show_tells_of_a_failure_with_its_traceback(made: Made) -> None:
     assert "failure: RuntimeError: out of memory" in done.stdout
     assert 'File "training.py", line 12, in fit' in done.stdout
     assert "test_accuracy" not in done.stdout
+
+
+def test_a_trial_that_was_stopped_early_is_listed_and_shown_with_the_reason(made: Made) -> None:
+    key = made.keys["slow", 0, 0]
+    file = made.path / "trials" / key / "record.json"
+    stopped = {"scheduler": "asha", "grace_epochs": 1, "reduction_factor": 3, "epoch": 3, "reason": "not of the best 1 in 3"}
+    file.write_text(json.dumps({**json.loads(file.read_text()), "status": "stopped", "selected_epoch": None, "stopped": stopped}))
+    (found,) = json.loads(command("list", "--status", "stopped", "--json", storage=made.path).stdout)
+    assert (found["key"], found["status"], found["epochs"], found["validation_accuracy"]) == (key, "stopped", 3, None)
+    told = list(page(details(Ledger(made.path), key)))
+    assert told[0] == f"trial {key}: stopped"
+    assert "  stopped early by asha at epoch 3: not of the best 1 in 3" in told
 
 
 def test_show_names_damage(made: Made) -> None:

@@ -88,6 +88,18 @@ def test_a_failed_trial_that_is_retried_waits_again() -> None:
     assert progress.counts == {"done": 0, "running": 0, "waiting": 4, "failed": 0}
 
 
+def test_trials_that_were_stopped_early_are_done_and_told_and_have_no_accuracy() -> None:
+    progress, plan, _ = begun(before={"baseline seed 0": "stopped"})
+    assert (progress.counts["done"], progress.stopped) == (1, 1)
+    progress.start(plan[1])
+    progress.epoch(plan[1], row(1, accuracy=0.99))
+    progress.end(plan[1], "stopped")
+    assert (progress.counts["done"], progress.stopped, progress.best()) == (2, 2, [])
+    assert shown(progress, 80, 24)[0] == "tiny  2 done  0 running  2 waiting  0 failed  2 stopped early"
+    progress.again(plan[0].key)
+    assert (progress.counts["done"], progress.stopped) == (1, 1)
+
+
 def test_a_trial_left_to_another_driver_waits_on() -> None:
     progress, plan, _ = begun()
     progress.start(plan[0])

@@ -204,3 +204,68 @@ def test_data_are_kept_once(tmp_path: Path) -> None:
         writer.save_data({"fingerprint": "f", "name": "tiny"}, {"test_labels": np.arange(3)})
     assert Ledger(tmp_path).data("f")["name"] == "tiny"
     assert Ledger(tmp_path).evaluation("f")["test_labels"].tolist() == [0, 1, 2]
+
+
+RULE = {"scheduler": "asha", "grace_epochs": 1, "reduction_factor": 3}
+
+
+def stop_after_two_epochs(storage: Path) -> Ledger:
+    writer = LedgerWriter(storage)
+    begun = writer.begin(KEY, {}, RULE, {"host": "far"})
+    writer.append(KEY, begun.attempt, row(1), b"after one")
+    writer.append(KEY, begun.attempt, row(2))
+    writer.stop(KEY, {**RULE, "epoch": 2, "reason": "not among the best"})
+    with pytest.raises(StaleAttemptError):
+        writer.append(KEY, begun.attempt, row(3))
+    return Ledger(storage)
+
+
+def test_a_trial_that_is_stopped_early_keeps_its_epochs_and_its_checkpoint(tmp_path: Path) -> None:
+    ledger = stop_after_two_epochs(tmp_path)
+    record = ledger.record(KEY)
+    assert record is not None
+    assert (record["status"], record["epochs"], record["selected_epoch"]) == ("stopped", 2, None)
+    assert record["stopped"] == {**RULE, "epoch": 2, "reason": "not among the best"}
+    assert record["environment"] == {"host": "far"}
+    assert ledger.status(KEY, verify=True) == "stopped"
+    assert ledger.resumable_epochs(KEY) == 2
+    assert ledger.predictions(KEY) is None
+
+
+def test_a_stopped_trial_has_ended_for_a_plan_with_the_same_rule_only(tmp_path: Path) -> None:
+    ledger = stop_after_two_epochs(tmp_path)
+    assert ledger.is_stopped_by(KEY, RULE)
+    assert LedgerWriter(tmp_path).begin(KEY, {}, RULE).outcome == "done"
+    for rule in (None, {**RULE, "grace_epochs": 2}, {"scheduler": "median", "grace_epochs": 1}):
+        assert not ledger.is_stopped_by(KEY, rule)
+    assert ledger.status(KEY) == "stopped"
+    writer = LedgerWriter(tmp_path)
+    begun = writer.begin(KEY, {})
+    assert (begun.outcome, begun.attempt, begun.checkpoint) == ("run", 2, b"after one")
+    for epoch in (2, 3):
+        writer.append(KEY, begun.attempt, row(epoch))
+    writer.finish(KEY, begun.attempt, SUMMARY)
+    assert ledger.status(KEY, verify=True) == "finished"
+    assert not ledger.is_stopped_by(KEY, RULE)
+    assert (ledger.trial_folder(KEY) / "stopped-1.json").exists()
+
+
+def test_a_trial_that_goes_on_after_it_was_stopped_survives_a_kill_at_its_first_step(tmp_path: Path) -> None:
+    ledger = stop_after_two_epochs(tmp_path)
+    LedgerWriter(tmp_path).begin(KEY, {})  # and no more: its lock ends with it
+    assert ledger.status(KEY, verify=True) == "interrupted"
+    assert LedgerWriter(tmp_path).begin(KEY, {}, RULE).checkpoint == b"after one"
+
+
+def test_a_trial_that_is_not_open_any_more_cannot_be_stopped(tmp_path: Path) -> None:
+    writer = LedgerWriter(tmp_path)
+    begun = writer.begin(KEY, {})
+    writer.finish(KEY, begun.attempt, SUMMARY)
+    writer.stop(KEY, {**RULE, "epoch": 1, "reason": "too late"})
+    assert Ledger(tmp_path).status(KEY) == "finished"
+
+
+def test_a_stopped_record_that_does_not_say_why_is_damaged(tmp_path: Path) -> None:
+    writer = LedgerWriter(tmp_path)
+    writer.finish(KEY, writer.begin(KEY, {}).attempt, {**SUMMARY, "status": "stopped"})
+    assert Ledger(tmp_path).status(KEY) == "damaged"

@@ -189,7 +189,7 @@ class Results:
         """One row per planned trial; those that have not begun have status ``missing``.
 
         - key, study, variant, phase (see ferray.trial.Phase), status: text;
-          status is finished, diverged, failed, running, interrupted, missing or damaged
+          status is finished, diverged, stopped (early, by a scheduler), failed, running, interrupted, missing or damaged
         - sample, seed, selected_epoch, epochs (recorded so far), parameters, attempts: whole numbers, <NA> where there is none
         - seconds: of all epochs together, without the time between attempts
         - ``{train,validation,test}_{loss,accuracy,macro_f1}`` at the selected epoch, NaN for trials without one (a diverged one may have

@@ -19,6 +19,7 @@ from ferray.analysis.remarks import notes, remarks
 from ferray.analysis.results import Results
 from ferray.analysis.samples import SearchInfo, draw_search, search_info
 from ferray.analysis.selection import best_variant
+from ferray.analysis.stopped import stopped_info, stopped_sentences
 from ferray.analysis.twins import twins
 from ferray.analysis.votes import VotesInfo, draw_votes, votes_info, votes_sentences
 from ferray.analysis.wording import listed, moment, plain, plural, sentence, summed
@@ -42,16 +43,17 @@ def compose(results: Results) -> tuple[Page, dict[str, Any]]:
     else:
         _confusion(page, confusion, pairs, examples_info(results, pairs))
     votes = votes_info(results)
+    stopped = stopped_sentences(stopped_info(results))
     if votes is not None:
         _votes(page, votes)
     if search is not None:
-        _search(page, search)
+        _search(page, search, stopped)
     _test_set(page, optimism.opened_info(results))
     _data(page, results)
     context = {
         "summary": prose.summary(models, ablation, pairs),
         "remarks": remarks(results),
-        "protocol": prose.protocol_sentences(results.split_labels, searched=models.searched),
+        "protocol": [*prose.protocol_sentences(results.split_labels, searched=models.searched), *stopped],
         "labels": results.split_labels,
     }
     return page, {**context, **_details(page, results)}
@@ -142,9 +144,9 @@ def _confusion(page: Page, confusion: ConfusionInfo, pairs: PairsInfo, examples:
     )
 
 
-def _search(page: Page, search: SearchInfo) -> None:
+def _search(page: Page, search: SearchInfo, stopped: list[str]) -> None:
     page.section("search", "Search")
-    page.say(prose.search_sentences(search))
+    page.say([*prose.search_sentences(search), *stopped])
     if len(search.points):
         page.show(
             "search",

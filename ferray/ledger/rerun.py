@@ -54,7 +54,7 @@ def rerun(
     try:
         for name, own in groups.items():
             for entry in own:
-                if keep_weights or entry.status in ("finished", "diverged", "damaged"):
+                if keep_weights or entry.status in ("finished", "diverged", "stopped", "damaged"):
                     place = removal.put_aside(ledger, entry.key)
                     if place is None:
                         raise LedgerError(f"{entry.label} ({entry.key}) has begun to run meanwhile")

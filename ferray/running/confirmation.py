@@ -37,9 +37,17 @@ NOTHING_AFTER = Confirmation()
 
 
 def missing(ledger: Ledger, trials: Iterable[Trial], *, retry_failed: bool = False) -> list[Trial]:
-    """The trials that have not ended; with ``retry_failed`` also those that failed."""
+    """The trials that have not ended; with ``retry_failed`` also those that failed.
+
+    One that was stopped early has ended for a plan that would stop it by the same rule; elsewhere it is wanted in full length.
+    """
     done = ENDED - {"failed"} if retry_failed else ENDED
-    return [trial for trial in trials if ledger.status(trial.key) not in done]
+    statuses = ((trial, ledger.status(trial.key)) for trial in trials)
+    return [
+        trial
+        for trial, status in statuses
+        if status not in done or (status == "stopped" and not ledger.is_stopped_by(trial.key, trial.rule))
+    ]
 
 
 def confirmation(

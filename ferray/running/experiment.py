@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,11 +29,13 @@ from ferray.running.interruption import handlers_kept, terminated_as_interrupted
 from ferray.running.machine import Machine, cluster_address
 from ferray.running.meter import OUT_OF_BUDGET, Meter
 from ferray.running.ray_log import diverted, settle
-from ferray.running.trainable import STORAGE_FAILED, tune_trial
+from ferray.running.scheduling import WithinVariants
+from ferray.running.trainable import STORAGE_FAILED, ActorWriter, tune_trial
 
 if TYPE_CHECKING:
     from ferray.data import Dataset, Split
     from ferray.running.progress import Progress
+    from ferray.running.trainable import Writer
     from ferray.study import Study
     from ferray.trial import Trial
 
@@ -47,11 +49,20 @@ STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.E
 
 @contextmanager
 def experiments(
-    study: Study, data: Dataset, ledger: Ledger, progress: Progress, *, address: str | None, retry_failed: bool, meter: Meter | None = None
+    study: Study,
+    plan: list[Trial],
+    data: Dataset,
+    ledger: Ledger,
+    progress: Progress,
+    *,
+    address: str | None,
+    retry_failed: bool,
+    meter: Meter | None = None,
 ) -> Iterator[Callable[[list[Trial]], bool]]:
     """Connects to Ray and gives the function that runs trials on it; in the end disconnects, and stops what was started here.
 
-    Where there is a ``meter``, trials end once it is empty, and it is told what they spent.
+    ``plan`` holds all trials of the study, of which those of tuning may have to be compared with the ones that run. Where there is a
+    ``meter``, trials end once it is empty, and it is told what they spent.
     Raises ResourceError where no cluster answers, or this machine lacks what each trial asks for.
     """
     log = ledger.tune_folder / f"{study.name}.log"
@@ -66,7 +77,7 @@ def experiments(
                 if is_ours and not cluster_address(address):  # a cluster may still grow
                     there().check(study)
                 actor = _actor_here(LedgerWriter, str(ledger.path), retry_failed=retry_failed)
-                yield lambda trials: _run(study, trials, data, actor, ledger, progress, meter)
+                yield lambda trials: _run(study, plan, trials, data, actor, ledger, progress, meter)
         finally:
             if is_ours:
                 with undisturbed():
@@ -149,7 +160,14 @@ def _in_memory(data: Dataset) -> Dataset:
 
 
 def _run(
-    study: Study, todo: list[Trial], data: Dataset, actor: Any, ledger: Ledger, progress: Progress, meter: Meter | None = None
+    study: Study,
+    plan: list[Trial],
+    todo: list[Trial],
+    data: Dataset,
+    actor: Any,
+    ledger: Ledger,
+    progress: Progress,
+    meter: Meter | None = None,
 ) -> bool:
     """One Tune experiment over the given trials; True where the user interrupted it.
 
@@ -157,7 +175,8 @@ def _run(
     """
     trials = {trial.key: trial for trial in todo}
     points = [{"key": trial.key, "variant": trial.variant, "seed": trial.config.seed, **trial.overrides} for trial in todo]
-    relay = _Relay(trials, ledger, progress)
+    relay = _Relay(trials, ledger, progress, ActorWriter(actor))
+    may_stop = any(trial.stopping for trial in todo)
     resources = {"cpu": study.processors, "gpu": study.gpus}
     purse = None if meter is None else _actor_here(Meter, meter.cap, rate=meter.rate, spent=meter.spent)
     given = {"trials": trials, "data": _in_memory(data), "actor": actor, "keep_weights": study.keep_weights, "meter": purse}
@@ -166,6 +185,7 @@ def _run(
         param_space={"trial": tune.grid_search(points)},
         tune_config=tune.TuneConfig(
             reuse_actors=True,
+            scheduler=WithinVariants(plan, trials, ledger.epochs, relay.stop) if may_stop else None,
             trial_name_creator=lambda one: trials[one.config["trial"]["key"]].label.replace(" ", "-"),
             trial_dirname_creator=lambda one: str(one.config["trial"]["key"]),
         ),
@@ -218,13 +238,18 @@ def _last_line(text: str) -> str:
 
 
 class _Relay(Callback, Stopper):
-    """Tells the progress what Tune reports, remembers which trials ended, and ends the experiment once the budget is spent."""
+    """Tells the progress what Tune reports and the ledger what the scheduler stops, and remembers which trials ended.
 
-    def __init__(self, trials: dict[str, Trial], ledger: Ledger, progress: Progress) -> None:
+    It ends the experiment once the budget is spent.
+    """
+
+    def __init__(self, trials: dict[str, Trial], ledger: Ledger, progress: Progress, writer: Writer) -> None:
         self._trials = trials
         self._ledger = ledger
         self._progress = progress
+        self._writer = writer
         self._interrupted: threading.Event | None = None
+        self._stopped: set[str] = set()
         self.ended: set[str] = set()
         self.is_out_of_budget = False
 
@@ -271,10 +296,17 @@ class _Relay(Callback, Stopper):
         if result.get("status") == STORAGE_FAILED:
             raise LedgerError(result["error"])
 
+    def stop(self, trial: Trial, stopped: Mapping[str, Any]) -> None:
+        """Called by the scheduler with what it stops and why, while the trial waits for its answer: its record is written at once."""
+        self._writer.stop(trial.key, stopped)
+        self._stopped.add(trial.key)
+
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Called by Tune when a trial's function has returned."""
+        """Called by Tune when a trial's function has returned, or the scheduler has stopped it."""
         status = (trial.last_result or {}).get("status", "finished")
-        self._end(trial, "finished" if status == "running" else status)
+        if status == "running":  # the last word was an epoch
+            status = "stopped" if _key(trial) in self._stopped else "finished"
+        self._end(trial, status)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called by Tune when a trial's process died and it is to go on in another."""

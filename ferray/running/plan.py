@@ -128,6 +128,8 @@ def make_plan(
     does, also where a network, a loss or a transform that the study names does not do what it must.
     """
     say = say or (lambda line: None)
+    if study.tuning and local:
+        study.tuning.check_local()
     ledger = Ledger(storage or DEFAULT_STORAGE)
     data = study.load_data()
     for told in data.notes:
@@ -136,7 +138,7 @@ def make_plan(
     after = confirmation(study, data, ledger, trials, retry_failed=retry_failed)
     trials += after.trials
     unique = {trial.key: trial for trial in trials}
-    states = {key: _state(ledger, key) for key in unique}
+    states = {key: _state(ledger, trial) for key, trial in unique.items()}
     epochs = {key: 0 if states[key] == "in the ledger" else ledger.resumable_epochs(key) for key in unique}
     address = None if local else cluster_address(address)
     machine = _cluster(address) if address else Machine.here(gpus=study.gpus > 0)
@@ -162,13 +164,13 @@ def _drawn_again(study: Study) -> str:
     return f"{different:,} of {counted(len(drawn), 'sample')} (a value was drawn again)" if different < len(drawn) else ""
 
 
-def _state(ledger: Ledger, key: str) -> str:
-    status = ledger.status(key)
-    if status in ("finished", "diverged"):
+def _state(ledger: Ledger, trial: Trial) -> str:
+    status = ledger.status(trial.key)
+    if status in ("finished", "diverged") or (status == "stopped" and ledger.is_stopped_by(trial.key, trial.rule)):
         return "in the ledger"
     if status in ("failed", "running"):
         return status
-    return "half-trained" if status == "interrupted" and ledger.resumable_epochs(key) else "to run"
+    return "half-trained" if status in ("interrupted", "stopped") and ledger.resumable_epochs(trial.key) else "to run"
 
 
 def _cluster(address: str) -> Machine:
@@ -276,6 +278,9 @@ def sentences(plan: Plan) -> list[str]:
     then = f", and then at most {counted(len(expected), 'trial')} of confirmation, " if expected else ""
     then += counted(sum(trial.config.epochs for trial in expected), "epoch") if expected else ""
     told.append(f"{counted(len(todo), 'trial')} to run, {counted(plan.epochs_left, 'epoch')}{then}")
+    stopping = next((trial.stopping for trial in todo if trial.stopping), None)
+    if stopping:
+        told.append(f"{stopping.scheduler} may stop trials of tuning early, by others of their variant: these are the most epochs and time")
     return [*told, _time(plan)]
 
 

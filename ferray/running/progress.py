@@ -83,7 +83,7 @@ class Progress:
         self._costs = {one.key: self._cost(one) for one in (*self.trials.values(), *self.later)}
 
     def again(self, key: str) -> None:
-        """A failed trial is to run again."""
+        """A trial that has a record, as a failed one, is to run again or to go on."""
         with self.lock:
             self.todo.add(key)
             self._planned = len(self.todo)
@@ -164,6 +164,11 @@ class Progress:
             "waiting": max(0, len(self.todo) - running) + len(self.later),
             "failed": failed,
         }
+
+    @property
+    def stopped(self) -> int:
+        """How many trials were stopped early; they count as done, unless they are to go on."""
+        return sum(status == "stopped" for key, status in self.statuses.items() if key not in self.todo)
 
     @property
     def ended(self) -> tuple[int, int]:

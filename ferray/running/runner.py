@@ -91,6 +91,8 @@ def run(
     storage = Ledger(given).path.absolute()
     if local:
         Machine.here(gpus=study.gpus > 0).check(study)
+        if study.tuning:
+            study.tuning.check_local()
     data = study.load_data()
     for told in data.notes:
         display.say(note(told))
@@ -125,7 +127,7 @@ def run(
                 here = (
                     _in_this_process(study, data, ledger, writer, progress, meter)
                     if local
-                    else _on_ray(study, data, ledger, progress, address, retry_failed, meter)
+                    else _on_ray(study, plan, data, ledger, progress, address, retry_failed, meter)
                 )
                 with here as execute:
                     interrupted = _until_done(todo, ledger, execute, display, meter)
@@ -363,11 +365,18 @@ def _until_done(todo: list[Trial], ledger: Ledger, execute: Executor, display: D
 
 
 def _on_ray(
-    study: Study, data: Dataset, ledger: Ledger, progress: Progress, address: str | None, retry_failed: bool, meter: Meter | None
+    study: Study,
+    plan: list[Trial],
+    data: Dataset,
+    ledger: Ledger,
+    progress: Progress,
+    address: str | None,
+    retry_failed: bool,
+    meter: Meter | None,
 ) -> AbstractContextManager[Executor]:
     from ferray.running.experiment import experiments
 
-    return experiments(study, data, ledger, progress, address=address, retry_failed=retry_failed, meter=meter)
+    return experiments(study, plan, data, ledger, progress, address=address, retry_failed=retry_failed, meter=meter)
 
 
 @contextmanager
