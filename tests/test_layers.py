@@ -42,6 +42,7 @@ ALLOWED = {
     "schema": {"command", "config", "data_source", "designs", "reference", "search", "study"},
     "reference": {"config", "designs", "schema", "search"},
     "seeds": set(),
+    "power": set(),
     "atomic": set(),
     "command": {"errors"},
     "data": {"code", "command", "config", "data", "data_source", "errors", "seeds"},
