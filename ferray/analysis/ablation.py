@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -24,10 +25,11 @@ LEAST = 0.5
 """Points to either side of zero that a figure of effects always shows, lest no difference at all look like one."""
 ROWS_PER_FIGURE = 14
 """Effects in one figure; more than these would not fit on a page."""
-MARKS: Mapping[str, tuple[float, str, str, float]] = {
+Dashes = Literal["-"] | tuple[float, tuple[float, ...]]
+MARKS: Mapping[str, tuple[float, str, Dashes, float]] = {
     "both": (0.0, INK, "-", 2.4),
     "seeds": (0.2, BLUE, "-", 1.0),
-    "images": (0.36, ORANGE, (0, (2, 1.2)), 1.0),  # type: ignore[dict-item]
+    "images": (0.36, ORANGE, (0, (2, 1.2)), 1.0),
 }
 """How each interval is drawn: how far below its row, its colour, its dashes (which tell it apart in black and white) and its width."""
 TITLES = {
@@ -105,7 +107,7 @@ def draw_ablation(info: AblationInfo) -> Figure:
     axes = figure.subplots(max(1, len(heights)), 1, squeeze=False, height_ratios=heights or None)[:, 0]
     for panel, rows, one in zip(info.panels, names, axes, strict=False):
         _draw_panel(one, panel, rows, info)
-    figure.legend(handles=_legend(info), loc="outside lower center", ncols=3, handlelength=2.6)
+    figure.legend(handles=_legend(info), loc="outside lower center", ncols=3, handlelength=2.4, fontsize=7)
     note_synthetic(figure, info.synthetic)
     return figure
 
@@ -123,8 +125,9 @@ def _draw_panel(axes: Axes, panel: Panel, names: Sequence[str], info: AblationIn
     axes.xaxis.set_major_locator(MaxNLocator(7))
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.5)
-    against = f"accuracy minus that of {lettered(info.baseline)}" if panel.kind in ("variant", "difference") else "accuracy with it minus without"
-    axes.set_xlabel(f"{against} ({info.label}, points)")
+    of_variant = panel.kind in ("variant", "difference")
+    what = f"accuracy minus that of {lettered(info.baseline)}" if of_variant else "accuracy with it minus without"
+    axes.set_xlabel(f"{what} ({info.label}, points)")
     hide_y_marks(axes)
 
 
@@ -141,7 +144,9 @@ def _draw_row(axes: Axes, place: int, claim: Claim) -> None:
     axes.plot(points, [place + MARKS["seeds"][0]] * len(points), "o", color=BLUE, markersize=2.6, mew=0)
     best = claim.estimates["both"]
     axes.plot([best.mean], [place], "o", color=INK, markersize=5)
-    axes.text(1.02, place, verdict_words(claim), transform=across, fontsize=7.5, va="center", fontweight="bold" if claim.verdict else "normal")
+    axes.text(
+        1.02, place, verdict_words(claim), transform=across, fontsize=7.5, va="center", fontweight="bold" if claim.verdict else "normal"
+    )
     axes.text(1.02, place + 0.34, _number(best), transform=across, fontsize=6.5, va="center", color=GREY)
 
 
@@ -161,7 +166,11 @@ def effect_name(claim: Claim) -> str:
 
 def _legend(info: AblationInfo) -> list[Line2D | Patch]:
     told = {"both": "other trainings, other images", "seeds": "other trainings, these images", "images": "these networks, other images"}
-    lines = [Line2D([], [], color=colour, linestyle=dashes, linewidth=width, label=told[name]) for name, (_, colour, dashes, width) in MARKS.items()]
+    lines = [
+        Line2D([], [], color=colour, linestyle=dashes, linewidth=width, label=told[name])
+        for name, (_, colour, dashes, width) in MARKS.items()
+    ]
     dot = Line2D([], [], color=BLUE, marker="o", markersize=2.6, mew=0, linestyle="none", label="each seed")
     mean = Line2D([], [], color=INK, marker="o", markersize=5, linestyle="none", label="mean")
-    return [*lines, mean, dot, Patch(color=PALE, alpha=0.6, linewidth=0, label=f"too small to count (\N{PLUS-MINUS SIGN}{info.margin:g} points)")]
+    small = f"too small to count (\N{PLUS-MINUS SIGN}{info.margin:g})"
+    return [*lines, mean, dot, Patch(color=PALE, alpha=0.6, linewidth=0, label=small)]

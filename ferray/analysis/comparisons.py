@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import pandas as pd
@@ -110,7 +111,7 @@ def _additions(base: Variant, removals: list[Variant]) -> list[Comparison]:
 def _steps(removals: list[Variant]) -> list[Comparison]:
     """What each variant takes away beyond the one before it; the first step of a path is an effect already."""
     found = []
-    for before, after in zip(removals, removals[1:], strict=False):
+    for before, after in pairwise(removals):
         if set(before.removed) < set(after.removed):
             more = [name for name in after.removed if name not in before.removed]
             found.append(Comparison("step", "+".join(more), before.name, after.name, context=before.removed))

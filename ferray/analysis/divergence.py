@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
@@ -19,8 +20,8 @@ LOST = ("diverged", "failed")
 STRIKING = 0.5
 """Share of lost trainings from which a remark is made, however few there are."""
 METHOD = (
-    "Fisher's exact test, two-sided, of lost trainings among those that ended, over the seeds that ended on both sides; it takes no account of "
-    "the pairing by seed, as with few seeds the paired test of McNemar can decide nothing"
+    "Fisher's exact test, two-sided, of the lost among the trainings that ended, over the seeds that ended on both sides; it takes no "
+    "account of the pairing by seed, as with few seeds McNemar's paired test can decide nothing"
 )
 
 
@@ -56,7 +57,7 @@ def _claim(results: Results, trials: pd.DataFrame, comparison: Comparison) -> Cl
     n = len(seeds)
     if lost <= kept:
         return None
-    p = float(stats.fisher_exact([[lost, n - lost], [kept, n - kept]]).pvalue)
+    p = float(stats.fisher_exact(np.array([[lost, n - lost], [kept, n - kept]])).pvalue)
     direction = 1 if comparison.varied == comparison.worse else -1
     difference = direction * (lost - kept) / n
     return Claim(
@@ -80,7 +81,7 @@ def _claim(results: Results, trials: pd.DataFrame, comparison: Comparison) -> Cl
     )
 
 
-def _sentence(comparison: Comparison, statuses: pd.Series, lost: int, kept: int, n: int, p: float) -> str:  # type: ignore[type-arg]
+def _sentence(comparison: Comparison, statuses: pd.Series[str], lost: int, kept: int, n: int, p: float) -> str:
     kinds = [f"{int((statuses == status).sum())} {status}" for status in LOST if (statuses == status).any()]
     who = comparison.varied
     if comparison.kind == "effect" and not comparison.added:

@@ -57,10 +57,10 @@ def reading(results: Results, claims: Sequence[Claim], *, searched: bool = False
 def caption(info: AblationInfo) -> str:
     """What each mark of the figure means, and what each interval speaks about."""
     return (
-        f"Effects in accuracy points on the {info.label} set; right of zero is better. The thick line is the 95 % interval that the verdict "
-        f"rests on: {SPEAKS_ABOUT['both']}. The thin solid line below it speaks of {SPEAKS_ABOUT['seeds']}, with a dot for each of the n paired "
-        f"seeds; the dashed one of {SPEAKS_ABOUT['images']}. Effects inside the grey band, of at most {info.margin:g} points, are too small "
-        "to count."
+        f"Effects in accuracy points on the {info.label} set; right of zero is better. The thick line is the 95 % interval that the "
+        f"verdict rests on: {SPEAKS_ABOUT['both']}. The thin solid line below it speaks of {SPEAKS_ABOUT['seeds']}, with a dot for each of "
+        f"the n paired seeds; the dashed one of {SPEAKS_ABOUT['images']}. Effects inside the grey band, of at most {info.margin:g} points, "
+        "are too small to count."
     )
 
 

@@ -105,7 +105,7 @@ def caveats(results: Results, claim: Claim, found: Pairs) -> Iterable[str]:
         )
     both = claim.estimates.get("both")
     if paired < FEWEST_SEEDS:
-        yield f"{plural(paired, 'paired seed')}: a verdict takes {FEWEST_SEEDS} at least, as fewer say next to nothing of how far another may lie."
+        yield f"{plural(paired, 'paired seed')}: a verdict takes {FEWEST_SEEDS}, as fewer say next to nothing of how far another may lie."
     elif both is not None and both.is_point:
         yield f"All {paired} seeds and all images show the same difference, so that there is no spread to judge it by, and no verdict."
     if claim.split == "validation" and results.headline == "validation":

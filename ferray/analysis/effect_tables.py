@@ -35,10 +35,11 @@ def effects_table(info: AblationInfo) -> Table:
         judged = [probability(both.p), probability(claim.p_adjusted), probability(claim.p_equivalence), plain(claim.effect_size)]
         rows.append((effect_name(claim), verdict_words(claim), signed(both.mean), *intervals, *judged, seeds, _needed(claim)))
     caption = (
-        f"Effects in accuracy on the {info.label} set: of a factor, how much better the network is with it; of a variant, than {info.baseline}. "
-        "The interval that the verdict rests on speaks of other trainings judged on other images; those over seeds and over images hold the "
-        f"other one fixed. Verdicts compare p with 0.05 after Holm's correction over the effects of a kind; an effect counts as none where it is "
-        f"shown to be smaller than {info.margin:g} points. g is Hedges' size of the paired differences over seeds."
+        f"Effects in accuracy on the {info.label} set: of a factor, how much better the network is with it; of a variant, how much better "
+        f"it is than {info.baseline}. The first interval, on which the verdict rests, speaks of other trainings judged on other images; "
+        "those over seeds and over images hold the other one fixed. Verdicts compare p with 0.05 after Holm's correction over the effects "
+        f"of a kind; an effect counts as none where it is shown to be smaller than {info.margin:g} points. g is Hedges' size of the paired "
+        "differences over seeds."
     )
     return Table("effects", caption, columns, tuple(rows), frozenset({0, 1}))
 
@@ -56,9 +57,9 @@ def metrics_table(results: Results, claims: Sequence[Claim]) -> Table:
         judged = [probability(claim.p_adjusted), probability(claim.details["wilcoxon_p"])]
         rows.append((*names, signed(claim.estimates["both"].mean, digits), *intervals, *judged, str(claim.counts["paired"])))
     caption = (
-        "The same effects in other metrics and on the other split: intervals as in the table above, p-values adjusted by Holm over the effects "
-        "of a kind in one metric on one split, and no verdicts. Positive is better everywhere: of the loss it is told how much lower it is. "
-        "Wilcoxon's test needs six seeds."
+        "The same effects in other metrics and on the other split: intervals as in the table above, p-values adjusted by Holm over the "
+        "effects of a kind in one metric on one split, and no verdicts. Positive is better everywhere: of the loss it is told how much "
+        "lower it is. Wilcoxon's test needs six seeds."
     )
     return Table("effects_metrics", caption, columns, tuple(rows), frozenset({0, 1, 2}))
 

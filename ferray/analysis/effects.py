@@ -1,8 +1,8 @@
 """Effects: what each factor does for the network, as claims with intervals over seeds, over images and over both, and with verdicts.
 
 Every comparison is a table of differences with a row per seed that both sides finished and a column per image (``per_image``), so that
-accuracy, macro-F1, loss and the recall of each class have their intervals by one method (``crossed``). Verdicts are given in accuracy on the
-split that is told first, and Holm holds down the errors of each family together; the other metrics have adjusted p-values, and no verdicts.
+accuracy, macro-F1, loss and the recall of each class have their intervals by one method (``crossed``). Verdicts are given in accuracy on
+the split that is told first, and Holm holds down the errors of each family together; the other metrics have adjusted p-values only.
 """
 
 from __future__ import annotations
@@ -167,6 +167,7 @@ def _claim(effect: Effect, p: float) -> Claim:
 
 def _untold(results: Results, comparison: Comparison, found: Pairs) -> Claim:
     """The claim of a comparison of which nothing is known yet."""
+    counts = found.counts
     claim = Claim(
         name=f"{comparison.kind}/{comparison.subject}/{results.headline}/{VERDICT_METRIC}",
         kind=comparison.kind,
@@ -180,7 +181,7 @@ def _untold(results: Results, comparison: Comparison, found: Pairs) -> Claim:
         sentence="",
         compared=(comparison.better, comparison.worse),
         family=f"{FAMILIES[comparison.kind]}, {VERDICT_METRIC}, {results.headline}",
-        counts={**found.counts, "missing": found.counts["missing"] + len(found.keys), "paired": 0, "images": results.images_in(results.headline)},
+        counts={**counts, "missing": counts["missing"] + len(found.keys), "paired": 0, "images": results.images_in(results.headline)},
         details={"context": comparison.context},
     )
     return _told(results, claim, comparison, found)

@@ -55,4 +55,4 @@ def needs(found: Crossed, margin: float, comparisons: int, groups: int) -> Needs
 def _rounded(number: float) -> int:
     """Up to two digits, as no more are known."""
     step = 10 ** max(0, math.floor(math.log10(number)) - 1)
-    return math.ceil(number / step) * step
+    return int(math.ceil(number / step) * step)

@@ -32,9 +32,9 @@ def summary(models: ModelsInfo, claims: Sequence[Claim], pairs: PairsInfo | None
         rest = f"; {plural(len(free) - len(told), 'further variant')} below" if len(free) > len(told) else ""
         sentences.append(f"On the {models.labels[models.headline]} set, {listed(parts)}{rest}.")
     for kind in dict.fromkeys(claim.kind for claim in claims):
-        told = [claim.sentence for claim in claims if claim.kind == kind and claim.estimates]
-        more = [f"{len(told) - SUMMARIZED} more of this kind below."] if len(told) > SUMMARIZED else []
-        sentences += [" ".join([*told[:SUMMARIZED], *more])] if told else []
+        own = [claim.sentence for claim in claims if claim.kind == kind and claim.estimates]
+        more = [f"{len(own) - SUMMARIZED} more of this kind below."] if len(own) > SUMMARIZED else []
+        sentences += [" ".join([*own[:SUMMARIZED], *more])] if own else []
     if pairs and pairs.pairs:
         pair = pairs.pairs[0]
         sure = f"95 % interval {interval(pair.share)}, n = {pair.share.n}, {plural(pairs.seeds, 'seed')}"

@@ -20,7 +20,13 @@ def remarks(results: Results) -> list[str]:
 
     Empty where all is well.
     """
-    return [*_missing(results), *near_identical(results), *divergence_remarks(results), *constant_sentences(results), *twin_sentences(results)]
+    return [
+        *_missing(results),
+        *near_identical(results),
+        *divergence_remarks(results),
+        *constant_sentences(results),
+        *twin_sentences(results),
+    ]
 
 
 def near_identical(results: Results) -> list[str]:

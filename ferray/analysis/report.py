@@ -33,7 +33,8 @@ def make_report(storage: str | os.PathLike[str], study: str, *, folder: str | os
     """Writes the report of a study from its ledger alone, as far as its trials are.
 
     ``folder`` is where it goes instead of the storage's own ``reports/<study>``: ``index.html``, ``claims.json`` (what the page says, for
-    machines), ``figures/`` (PNG and PDF) and ``tables/`` (CSV, Markdown, LaTeX). Raises LedgerError where there is no such study, or where the folder cannot be written.
+    machines), ``figures/`` (PNG and PDF) and ``tables/`` (CSV, Markdown, LaTeX). Raises LedgerError where there is no such study, or where
+    the folder cannot be written.
     """
     results = Results.load(storage, study)
     place = Path(folder) if folder is not None else results.ledger.report_folder(study)

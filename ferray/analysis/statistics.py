@@ -122,12 +122,12 @@ def hedges_g(differences: Numbers) -> float:
     """The effect size of paired differences: their mean in units of their standard deviation, without the bias of few values.
 
     The correction is exact for normal values (Hedges 1981, Journal of Educational Statistics 6); as the spread is that of differences,
-    not of accuracies, it is the size called d_z (Lakens 2013, Frontiers in Psychology 4). NaN for fewer than two values or no spread.
+    not of accuracies, it is the size called d_z (Lakens 2013, Frontiers in Psychology 4). NaN for fewer than three values or no spread.
     """
     values = np.asarray(differences, dtype=float)
     degrees = values.size - 1
-    deviation = float(values.std(ddof=1)) if degrees > 0 else 0.0
+    deviation = float(values.std(ddof=1)) if degrees > 1 else 0.0
     if deviation <= 1e-12 * max(1.0, float(np.abs(values).max(initial=0))):
         return math.nan
-    correction = math.exp(float(special.gammaln(degrees / 2) - special.gammaln((degrees - 1) / 2))) / math.sqrt(degrees / 2) if degrees > 1 else math.nan
-    return correction * float(values.mean()) / deviation
+    ratio = math.exp(float(special.gammaln(degrees / 2) - special.gammaln((degrees - 1) / 2)))
+    return ratio / math.sqrt(degrees / 2) * float(values.mean()) / deviation
