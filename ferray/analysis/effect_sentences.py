@@ -26,6 +26,8 @@ NAMED = 6
 def sentence(results: Results, claim: Claim, comparison: Comparison) -> str:
     """The claim in words: the verdict or the bare number, the interval over seeds and images, p, and how much stands behind it."""
     who = subject(comparison)
+    if not claim.estimates and claim.keys:
+        return f"{who}: the ledger holds no predictions, or no labels, for {plural(len(claim.keys) // 2, 'seed')} finished on both sides."
     if not claim.estimates:
         return f"{who}: no seed was finished on both sides ({listed(claim.compared or ())}), so nothing is known of it."
     where = results.split_labels[claim.split]

@@ -78,9 +78,6 @@ def effect_claims(results: Results) -> list[Claim]:
 
 def _effects(results: Results, paired: Mapping[Comparison, Pairs], split: str) -> Iterator[Effect]:
     labels, groups = results.labels(split), image_groups(results, split)
-    if labels is None:
-        return
-    count = len(labels) if groups is None else int(groups.max()) + 1
     look = cache(lambda key, metric: per_image(results, key, split, metric))  # the baseline's is in most of the tables
     for comparison, found in paired.items():
         for metric in ("accuracy", "macro_f1", "loss"):
@@ -89,9 +86,10 @@ def _effects(results: Results, paired: Mapping[Comparison, Pairs], split: str) -
                 for seed, (better, worse) in found.keys.items()
                 if (left := look(better, metric)) is not None and (right := look(worse, metric)) is not None
             }
-            if not rows:
+            if labels is None or not rows:
                 continue
             table = np.stack(list(rows.values()))
+            count = len(labels) if groups is None else int(groups.max()) + 1
             tables = {metric: _TURNED.get(metric, 1.0) * table}
             if metric == "accuracy":
                 tables |= {f"{CLASS}{results.classes[one]}": of_class(table, labels == one) for one in np.unique(labels)}
@@ -177,7 +175,7 @@ def _untold(results: Results, comparison: Comparison, found: Pairs) -> Claim:
         unit="points",
         estimates={},
         methods={},
-        keys=(),
+        keys=tuple(key for both in found.keys.values() for key in both),
         sentence="",
         compared=(comparison.better, comparison.worse),
         family=f"{FAMILIES[comparison.kind]}, {VERDICT_METRIC}, {results.headline}",
