@@ -24,7 +24,10 @@ from ferray.config import flatten
 from ferray.errors import LedgerError
 
 PAIRED = "crossed random factors, seeds by images, of the difference of differences image by image over the seeds that both studies have"
-UNPAIRED = "Welch's t interval of two independent estimates, each over its own seeds and images"
+UNPAIRED = (
+    "Welch's t interval of two independent estimates, each over its own seeds and images; where both were judged on the same images it is "
+    "rather too wide"
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ def comparison_info(first: Results, second: Results) -> ComparisonInfo:
     """Matches the effects of two studies by kind, subject, split and metric. Raises LedgerError where their classes are not the same."""
     if first.classes != second.classes:
         raise LedgerError(
-            f"{first.name} and {second.name} cannot be compared: their classes are {', '.join(first.classes)} and {', '.join(second.classes)}"
+            f"{first.name} and {second.name} cannot be compared, as their classes differ: "
+            f"{', '.join(first.classes)} and {', '.join(second.classes)}"
         )
     names = (first.name, second.name)
     if first.name == second.name:

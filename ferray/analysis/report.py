@@ -46,7 +46,7 @@ def make_report(storage: str | os.PathLike[str], study: str, *, folder: str | os
         for table in page.tables:
             table.save(place / "tables")
         claims.write(place / "claims.json", study, told)
-        atomic.write(place / "index.html", _template().render(page=page, **context).encode())
+        atomic.write(place / "index.html", template("report.html.j2").render(page=page, **context).encode())
         return Report(place / "index.html", tuple(context["summary"]), tuple(context["remarks"]))
     except OSError as error:
         raise LedgerError(f"cannot write the report to {place}: {error.strerror or error}") from error
@@ -57,7 +57,8 @@ def _tight(text: str) -> str:
     return text.replace(" %", "\N{NO-BREAK SPACE}%").replace("n = ", "n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
 
 
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """One of the templates of this package, in which whatever a user named is text."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ferray.analysis", "."),
         autoescape=True,
@@ -66,4 +67,4 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["tight"] = _tight
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
