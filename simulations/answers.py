@@ -33,17 +33,17 @@ NODES = 200
 
 @dataclass(frozen=True)
 class ClassWorld:
-    """The knobs; ``effect`` is the variant's greater ability and ``spread`` what a seed does to it, both in accuracy points."""
+    """The knobs; ``effects`` are the variants' greater abilities and ``spread`` what a seed does to it, about in accuracy points."""
 
     seeds: int = 5
     images: int = 1000
-    effect: float = 0.0
+    effects: tuple[float, ...] = (0.0,)
     spread: float = 0.6
 
 
 @dataclass(frozen=True)
 class Answers:
-    """A study: one table of differences [seeds, images] and three truths for each metric; a loss is not turned."""
+    """The first variant's study: a table of differences [seeds, images] and three truths for each metric; a loss is not turned."""
 
     tables: dict[str, Floats]
     seeds: dict[str, float]
@@ -53,23 +53,23 @@ class Answers:
 
 @dataclass(frozen=True)
 class Faces:
-    """Drawn images: labels [images] and how easy each is for either variant [2, images]."""
+    """Drawn images: labels [images] and how easy each is for each variant [variants, images], the baseline first."""
 
     labels: NDArray[np.int64]
     ease: Floats
 
 
-def draw_faces(images: int, generator: np.random.Generator) -> Faces:
+def draw_faces(world: ClassWorld, generator: np.random.Generator) -> Faces:
     """Images of the kind that all are drawn from."""
-    labels = generator.choice(len(CLASSES), images, p=SHARES)
-    own = OWN * generator.normal(size=(2, images))
-    return Faces(labels, DIFFICULTY * generator.normal(size=images) + own - HARDNESS[labels])
+    labels = generator.choice(len(CLASSES), world.images, p=SHARES)
+    own = OWN * generator.normal(size=(len(world.effects) + 1, world.images))
+    return Faces(labels, DIFFICULTY * generator.normal(size=world.images) + own - HARDNESS[labels])
 
 
 def draw_levels(world: ClassWorld, seeds: int, generator: np.random.Generator) -> Floats:
-    """The ability of each network [2, seeds]; half of a seed's variance is shared by both variants."""
-    base = np.array([0.0, world.effect * POINT])[:, None] + stats.norm.ppf(ACCURACY)
-    block, own = generator.normal(size=seeds), generator.normal(size=(2, seeds))
+    """The ability of each network [variants, seeds]; half of a seed's variance is shared by the variants."""
+    base = np.array([0.0, *world.effects])[:, None] * POINT + stats.norm.ppf(ACCURACY)
+    block, own = generator.normal(size=seeds), generator.normal(size=(len(base), seeds))
     return np.asarray(base + world.spread * POINT * (block + own) * np.sqrt(0.5))
 
 
@@ -92,7 +92,7 @@ def probabilities(told: Floats, wrong: NDArray[np.int64], labels: NDArray[np.int
 
 def draw(world: ClassWorld, generator: np.random.Generator) -> Answers:
     """One study in the world. A class without an image has no table."""
-    faces, levels = draw_faces(world.images, generator), draw_levels(world, world.seeds, generator)
+    faces, levels = draw_faces(world, generator), draw_levels(world, world.seeds, generator)
     rows = [
         [probabilities(told, wrong, faces.labels) for told, wrong in zip(*answer(levels[variant], faces, variant, generator), strict=True)]
         for variant in (0, 1)
@@ -105,7 +105,9 @@ def draw(world: ClassWorld, generator: np.random.Generator) -> Answers:
         tables[metric] = ours - reference
     return Answers(
         tables=tables,
-        seeds={metric: _of_images(world, faces, 1, metric, generator) - _of_images(world, faces, 0, metric, generator) for metric in tables},
+        seeds={
+            metric: _of_images(world, faces, 1, metric, generator) - _of_images(world, faces, 0, metric, generator) for metric in tables
+        },
         images={metric: float((truth(metric, levels[1]) - truth(metric, levels[0])).mean()) for metric in tables},
         both={metric: expected(world, metric) for metric in tables},
     )
@@ -116,7 +118,7 @@ def _of_images(world: ClassWorld, faces: Faces, variant: int, metric: str, gener
     if metric == "macro_f1":
         told, wrong = answer(draw_levels(world, FRESH, generator)[variant], faces, variant, generator)
         return float(_macro_f1(np.where(told > 0.5, faces.labels, wrong), faces.labels).mean())
-    latent = stats.norm.ppf(ACCURACY) + variant * world.effect * POINT + faces.ease[variant]
+    latent = stats.norm.ppf(ACCURACY) + (0.0, *world.effects)[variant] * POINT + faces.ease[variant]
     spread = np.sqrt(NOISE**2 + (world.spread * POINT) ** 2)
     if metric == "loss":
         return float(np.interp(latent, *_loss_by_latent(float(spread))).mean())
@@ -144,10 +146,10 @@ def _macro_f1(predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> Floats
 
 
 @lru_cache(maxsize=256)
-def expected(world: ClassWorld, metric: str) -> float:
-    """The true difference over all seeds and images."""
+def expected(world: ClassWorld, metric: str, variant: int = 1) -> float:
+    """The true difference of a variant to the baseline over all seeds and images."""
     steps = world.spread * POINT * stats.norm.ppf((np.arange(NODES) + 0.5) / NODES) + stats.norm.ppf(ACCURACY)
-    return float((truth(metric, steps + world.effect * POINT) - truth(metric, steps)).mean())
+    return float((truth(metric, steps + world.effects[variant - 1] * POINT) - truth(metric, steps)).mean())
 
 
 def truth(metric: str, levels: Floats) -> Floats:

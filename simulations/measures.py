@@ -72,7 +72,9 @@ def study_world(world: worlds.World, studies: int, seed: int) -> dict[str, Share
         judged = [(one, effect) for one, effect in zip(found, world.effects, strict=True) if one is not None]
         decisions = decide([one.both for one, _ in judged], world.margin)
         add_verdicts(tally, decisions, [effect for _, effect in judged], world.margin)
-        variances += [(one.seed_variance * len(one.points), one.image_variance - one.rest_variance) for one, _ in judged if len(one.points) > 1]
+        variances += [
+            (one.seed_variance * len(one.points), one.image_variance - one.rest_variance) for one, _ in judged if len(one.points) > 1
+        ]
     return tally.shares() | _predicted(world, np.mean(variances, axis=0))
 
 
@@ -120,6 +122,6 @@ def study_classes(world: answers.ClassWorld, studies: int, seed: int) -> dict[st
             found = crossed(table)
             for target in TARGETS:
                 tallies[metric].add(target, covers([found], [getattr(drawn, target)[metric]], target))
-            if world.effect == 0:
+            if world.effects[0] == 0:
                 tallies[metric].add("false difference", [found.both.p < ALPHA])
     return {metric: tally.shares() for metric, tally in tallies.items()}

@@ -93,7 +93,9 @@ def draw(world: World, generator: np.random.Generator) -> Drawn:
         tables=tuple(right[one, pair] - right[0, pair] for one, pair in enumerate(pairs, 1)),
         groups=groups if world.twins_known and world.twins[0] else None,
         seeds=tuple(chances[1:] - chances[0]),
-        images=tuple(float((networks[one, pair] - networks[0, pair]).mean()) if pair.any() else np.nan for one, pair in enumerate(pairs, 1)),
+        images=tuple(
+            float((networks[one, pair] - networks[0, pair]).mean()) if pair.any() else np.nan for one, pair in enumerate(pairs, 1)
+        ),
         both=tuple(effect / 100 for effect in world.effects),
     )
 
