@@ -53,7 +53,7 @@ def study_ledgers(world: answers.ClassWorld, studies: int, seed: int, lost: floa
 
 
 def _covers(estimate: Estimate, truth: float) -> list[bool]:
-    return [estimate.low <= truth <= estimate.high] if estimate.has_interval else []
+    return [estimate.low <= truth <= estimate.high] if estimate.has_interval and not estimate.is_point else []
 
 
 def write(folder: Path, world: answers.ClassWorld, generator: np.random.Generator, lost: float) -> None:

@@ -79,9 +79,9 @@ def study_world(world: worlds.World, studies: int, seed: int) -> dict[str, Share
 
 
 def covers(found: list[Crossed | None], truths: list[float], target: str) -> list[bool]:
-    """Whether each interval holds the truth; comparisons without an interval are left out."""
+    """Whether each interval holds the truth; comparisons without an interval, or with one that is only a point, are left out."""
     estimates = [(getattr(one, target), truth) for one, truth in zip(found, truths, strict=True) if one is not None]
-    return [bool(one.low <= truth <= one.high) for one, truth in estimates if one.has_interval]
+    return [bool(one.low <= truth <= one.high) for one, truth in estimates if one.has_interval and not one.is_point]
 
 
 def add_verdicts(tally: Tally, decisions: list[Decision], effects: list[float], margin: float) -> None:
@@ -98,15 +98,18 @@ def add_verdicts(tally: Tally, decisions: list[Decision], effects: list[float], 
 
 
 def _predicted(world: worlds.World, variances: np.ndarray[Any, Any]) -> dict[str, Share]:
-    """Of worlds whose seeds are normal and whose trials are all there, which is what power is told for."""
+    """Of worlds whose seeds are normal and whose trials are all there, which is what power is told for.
+
+    It is that of a family's only effect, and of one that is larger than the margin; others are shown a little more, or less, often.
+    """
     if world.tails != "normal" or world.missing or any(world.collapse) or world.twins[0]:
         return {}
     of_seed, of_images = float(variances[0]), max(0.0, float(variances[1]))
     family = {"comparisons": len(world.effects), "alpha": ALPHA, "images": world.images}
     found = {}
     true = [abs(effect) for effect in world.effects if effect]
-    if true:
-        found["predicted"] = float(np.mean([power.power_of(one, of_seed, of_images, world.seeds, **family) for one in true]))
+    if len(true) == 1 and true[0] > world.margin:
+        found["predicted"] = power.power_of(true[0], of_seed, of_images, world.seeds, **family)
     if len(true) < len(world.effects):
         found["none predicted"] = power.equivalence_power(0.0, of_seed, of_images, world.seeds, world.margin, **family)
     return {name: Share(value, 0.0, 0) for name, value in found.items()}
