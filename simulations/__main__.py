@@ -26,11 +26,14 @@ ROOT = Path(__file__).parent.parent
 
 def main(
     quickly: Annotated[bool, typer.Option("--quick", help="One world of each kind, to the terminal only; less than a minute.")] = False,
-    studies: Annotated[int, typer.Option(help="Studies of each world.", min=20)] = 1200,
+    studies: Annotated[int, typer.Option(help="Studies of each world.", min=20)] = 1000,
     seed: Annotated[int, typer.Option(help="Of all random numbers.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes.", min=1)] = os.cpu_count() or 1,
 ) -> None:
-    """Simulates studies of known truth; the full run takes half an hour on two cores and writes simulations/results/DATE.json and docs/simulations.md."""
+    """Simulates studies of known truth.
+
+    The full run takes half an hour on two cores; it writes simulations/results/DATE.json and docs/simulations.md.
+    """
     scenarios = quick() if quickly else everything()
     count = min(studies, 300) if quickly else studies
     started = time.monotonic()
