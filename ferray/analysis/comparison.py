@@ -13,7 +13,7 @@ from scipy import stats
 from ferray.analysis.ablation import effect_name
 from ferray.analysis.claims import Claim
 from ferray.analysis.crossed import crossed
-from ferray.analysis.effect_sentences import brackets, equal
+from ferray.analysis.effect_sentences import brackets, equal, verdict_words
 from ferray.analysis.effects import VERDICT_METRIC, effect_claims
 from ferray.analysis.image_groups import image_groups
 from ferray.analysis.per_image import per_image
@@ -114,7 +114,7 @@ def match_sentence(info: ComparisonInfo, match: Match) -> str:
     digits = 3 if match.first.unit == "nats" else 1
     numbers = [
         f"{signed(claim.estimates['both'].mean, digits)} {claim.unit} {brackets(claim.estimates['both'], digits)} in {name}"
-        + (f" ({claim.verdict})" if claim.verdict else "")
+        + (f" ({verdict_words(claim)})" if claim.verdict else "")
         for claim, name in zip((match.first, match.second), info.names, strict=True)
     ]
     apart = match.difference
