@@ -67,8 +67,8 @@ def test_the_page_says_every_verdict_in_the_claims_own_words(told: dict[str, Any
 
 def test_what_is_not_finite_is_null_and_every_number_a_plain_one(tmp_path: Path) -> None:
     claim = Claim(
-        name="a", kind="effect", subject="b", split="test", metric="accuracy", unit="points", methods={"both": "t"}, keys=("k",), sentence="s",
-        estimates={"both": Estimate(1.0, math.nan, math.inf, 1)}, details={"points": {3: 0.5}},
+        name="a", kind="effect", subject="b", split="test", metric="accuracy", unit="points", keys=("k",), sentence="s",
+        estimates={"both": Estimate(1.0, math.nan, math.inf, 1)}, methods={"both": "t"}, details={"points": {3: 0.5}},
     )  # fmt: skip
     write(tmp_path / "claims.json", "study", [claim])
     read = json.loads((tmp_path / "claims.json").read_text())
