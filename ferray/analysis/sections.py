@@ -13,6 +13,7 @@ from ferray.analysis.accuracy import ModelsInfo, draw_models, models_info
 from ferray.analysis.confusion import ANNOTATED, ConfusionInfo, PairsInfo, confusion_info, draw_confusion, draw_pairs, pairs_info
 from ferray.analysis.curves import CurvesInfo, curves_info, draw_curves
 from ferray.analysis.examples import ExamplesInfo, draw_examples, examples_info
+from ferray.analysis.factorial_section import interactions
 from ferray.analysis.fonts import unprintable
 from ferray.analysis.page import Page
 from ferray.analysis.remarks import notes, remarks
@@ -36,6 +37,7 @@ def compose(results: Results) -> tuple[Page, dict[str, Any]]:
     _models(page, models)
     _process(page, curves_info(results))
     _ablation(page, ablation, searched=search is not None)
+    interactions(page, results)
     page.section("confusion", "Which classes are confused")
     if confusion is None or pairs is None:
         page.say([prose.no_confusion(best_variant(results))])
