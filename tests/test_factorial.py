@@ -84,7 +84,7 @@ def fraction(tmp_path_factory: pytest.TempPathFactory) -> Results:
     removed = [tuple(factor for factor, there in zip(factors, row, strict=True) if not there) for row in half().tolist()]
     path = tmp_path_factory.mktemp("fraction")
     aliases = {"augmentation": ["batch_norm:input_scaling:dropout"], "augmentation:batch_norm": ["input_scaling:dropout"]}
-    ablation = {"design": "fractional", "factors": factors, "resolution": "IV", "aliases": aliases}
+    ablation = {"design": "fractional", "factors": factors, "resolution": 4, "aliases": aliases}
     make_ledger(path, variants=variants_of(removed), seeds=3, epochs=2, shape=(1, 8, 8), document={"ablation": ablation})
     return Results.load(path, "report")
 
@@ -281,15 +281,14 @@ def test_a_fraction_tells_what_each_effect_cannot_be_told_from_and_has_no_shaple
     assert "augmentation \N{MULTIPLICATION SIGN} batch norm\n= input scaling \N{MULTIPLICATION SIGN} dropout" in labels
 
 
-def test_a_group_of_factors_is_absent_where_all_its_members_are(tmp_path: Path) -> None:
+def test_a_group_of_factors_is_one_factor_and_free_variants_take_no_part(tmp_path: Path) -> None:
+    group = {**REMOVALS["augmentation"], **REMOVALS["batch_norm"]}
     variants: Variants = {
         "all": ({}, []),
-        "no-group": ({**REMOVALS["augmentation"], **REMOVALS["batch_norm"]}, ["augmentation", "batch_norm"]),
+        "dnn": ({"model": "dnn"}, []),
+        "no-group": (group, ["augmentation+batch_norm"]),
         "no-scaling": (REMOVALS["input_scaling"], ["input_scaling"]),
-        "none": (
-            {name: value for factor in THREE for name, value in REMOVALS[factor].items()},
-            ["augmentation", "batch_norm", "input_scaling"],
-        ),
+        "none": ({**group, **REMOVALS["input_scaling"]}, ["augmentation+batch_norm", "input_scaling"]),
     }
     ablation = {"design": "factorial", "factors": ["augmentation+batch_norm", "input_scaling"]}
     make_ledger(tmp_path, variants=variants, seeds=3, epochs=2, shape=(1, 8, 8), images=60, document={"ablation": ablation})

@@ -22,6 +22,7 @@ from ferray.analysis.verdicts import Decision, decide
 from ferray.analysis.wording import factor_label
 
 DESIGNS = ("factorial", "fractional")
+ROMAN = {3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII"}
 
 Present = NDArray[np.bool_]
 Weights = NDArray[np.float64]
@@ -163,7 +164,7 @@ def factorial_info(results: Results, split: str | None = None) -> FactorialInfo 
     split = split or results.headline
     factors = tuple(str(name) for name in results.ablation["factors"])
     removed = {name: variant.removed for name, variant in results.variants.items() if variant.removed or name == results.baseline}
-    present = np.array([[not _lacks(gone, factor) for factor in factors] for gone in removed.values()])
+    present = np.array([[factor not in gone for factor in factors] for gone in removed.values()])
     if not is_balanced(present):
         return None
     values, seeds, keys, planned, lost = _blocks(results, tuple(removed), split)
@@ -176,7 +177,10 @@ def factorial_info(results: Results, split: str | None = None) -> FactorialInfo 
         main = _decided(names, main_weights(present), values, aliases, results.smallest_effect)
         sets = alias_sets(present)
         pairs = [(factors[a], factors[b]) for (a, b), *_ in sets]
-        others = [tuple(f"{factors[a]}:{factors[b]}" for a, b in rest) for _, *rest in sets]
+        others = [
+            tuple(told.get(":".join(pair), (f"{factors[a]}:{factors[b]}" for a, b in rest)))
+            for pair, (_, *rest) in zip(pairs, sets, strict=True)
+        ]
         weights = interaction_weights(present, [first for first, *_ in sets])
         interactions = _decided(pairs, weights, values, others, results.smallest_effect)
     if seeds and design == "factorial":
@@ -184,7 +188,7 @@ def factorial_info(results: Results, split: str | None = None) -> FactorialInfo 
         total = _contrast(present.all(axis=1).astype(float) - ~present.any(axis=1), values)
     return FactorialInfo(
         design=design,
-        resolution=str(results.ablation.get("resolution") or ""),
+        resolution=ROMAN.get(int(results.ablation.get("resolution") or 0), ""),
         factors=factors,
         split=split,
         label=results.split_labels[split],
@@ -203,11 +207,6 @@ def factorial_info(results: Results, split: str | None = None) -> FactorialInfo 
         smallest_effect=results.smallest_effect,
         synthetic=results.synthetic,
     )
-
-
-def _lacks(removed: Sequence[str], factor: str) -> bool:
-    """Whether a variant is without a factor, which may be a group that the variant names as one or by its members."""
-    return factor in removed or set(factor.split("+")) <= set(removed)
 
 
 def _blocks(

@@ -108,11 +108,12 @@ def interaction_sentences(info: FactorialInfo, claims: Sequence[Claim]) -> list[
         (None, "Without a verdict"),
     )
     for verdict, words in groups:
-        own = [
-            f"{effect_label(claim.subject)} {signed(claim.estimates['both'].mean)} {brackets(claim.estimates['both'])}"
-            for claim in claims
-            if claim.verdict == verdict
-        ]
+        own = []
+        for claim in claims:
+            if claim.verdict == verdict:
+                alike = f" or {aliased(claim.details['aliases'])}" if claim.details["aliases"] else ""
+                both = claim.estimates["both"]
+                own.append(f"{effect_label(claim.subject)}{alike} {signed(both.mean)} {brackets(both)}")
         if own:
             told.append(f"{words}: {'; '.join(own)}.")
     return told

@@ -20,6 +20,7 @@ from ferray.analysis.remarks import notes, remarks
 from ferray.analysis.results import Results
 from ferray.analysis.samples import SearchInfo, draw_search, search_info
 from ferray.analysis.selection import best_variant
+from ferray.analysis.tuned_section import tuning
 from ferray.analysis.twins import twins
 from ferray.analysis.votes import VotesInfo, draw_votes, votes_info, votes_sentences
 from ferray.analysis.wording import listed, moment, plain, plural, sentence, summed
@@ -38,6 +39,7 @@ def compose(results: Results) -> tuple[Page, dict[str, Any]]:
     _process(page, curves_info(results))
     _ablation(page, ablation, searched=search is not None)
     interactions(page, results)
+    tuning(page, results)
     page.section("confusion", "Which classes are confused")
     if confusion is None or pairs is None:
         page.say([prose.no_confusion(best_variant(results))])
