@@ -25,6 +25,7 @@ ALLOWED = {
     "search": {"conditions", "config", "errors", "ray"},  # ray.tune draws the samples, inside a function
     "study_file": {"errors"},
     "trial": {"attachments", "config"},
+    "tuning": {"config", "errors", "seeds", "trial"},
     # data and runner inside functions
     "study": {
         "attachments",
@@ -36,19 +37,21 @@ ALLOWED = {
         "errors",
         "running.runner",
         "search",
+        "seeds",
         "study_file",
         "trial",
+        "tuning",
     },
     "schema": {"command", "config", "data_source", "designs", "reference", "search", "study"},
     "reference": {"config", "designs", "schema", "search"},
-    "seeds": set(),
+    "seeds": {"errors"},
     "atomic": set(),
     "command": {"errors"},
     "data": {"code", "command", "config", "data", "data_source", "errors", "seeds"},
     "ledger": {"atomic", "errors", "ledger"},
     "ledger.catalog": {"config", "errors", "ledger", "study_file"},
     "ledger.details": {"config", "errors", "ledger"},
-    "ledger.rerun": {"config", "errors", "ledger", "running.runner", "study"},  # runner and study inside functions
+    "ledger.rerun": {"config", "errors", "ledger", "running.confirmation", "running.runner", "study"},  # running and study inside functions
     "ledger.__main__": {"command", "errors", "ledger"},
     "environment": set(),
     "training.metrics": set(),
@@ -124,11 +127,13 @@ ALLOWED = {
     "running.ray_log": {"errors"},
     "running.machine": {"errors", "torch"},
     "running.estimate": {"config", "errors", "ledger", "training", "torch"},  # training and torch inside functions
+    "running.confirmation": {"errors", "ledger", "tuning"},
     "running.display": {"running.estimate", "ledger", "running.live"},
     "running.live": {"running.display", "running.estimate"},
     "running.progress": {"running.estimate", "ledger"},
     "running.plan": {
         "running.check",
+        "running.confirmation",
         "running.display",
         "environment",
         "errors",
@@ -146,11 +151,14 @@ ALLOWED = {
         "ledger",
         "running.machine",
         "running.ray_log",
+        "running.scheduling",
         "running.trainable",
         "ray",
     },
+    "running.scheduling": {"ray"},
     "running.runner": {
         "running.check",
+        "running.confirmation",
         "data",
         "running.display",
         "environment",

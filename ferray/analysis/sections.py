@@ -204,7 +204,7 @@ def _details(page: Page, results: Results) -> dict[str, Any]:
         "data": results.data,
         "synthetic": results.synthetic,
         "counts": details.status_counts(results),
-        "planned": len(results.trials),
+        "planned": len(details.each_once(results)),
         "lost": lost,
         "damaged": [damage for damage in results.damaged if damage.key not in told],
         "environments": details.environments(results),
