@@ -215,7 +215,10 @@ def _face(label: int, index: int, shape: tuple[int, int, int]) -> NDArray[np.uin
         image[(rows - 19) ** 2 + (columns - eye - shift) ** 2 < 6] = 40
     bend = (label % 7 - 3) * ((columns - 24 - shift) / 10) ** 2
     image[np.abs(rows - 34 - bend) + (np.abs(columns - 24 - shift) > 9) * 99 < 1.5] = 50
-    noise = np.random.default_rng(index).normal(0, 12, (height, width))
+    generator = np.random.default_rng(index)
+    patches = generator.normal(0, 45, (6, 6))  # no two faces are near-identical
+    image += patches[np.ix_(np.arange(height) * 6 // height, np.arange(width) * 6 // width)]
+    noise = generator.normal(0, 12, (height, width))
     tints = np.array([1.0]) if channels == 1 else np.array([1.0, 0.6 + 0.05 * (label % 7), 0.5])
     noisy: NDArray[np.uint8] = np.clip((image + noise) * tints[:, None, None], 0, 255).astype(np.uint8)
     return noisy

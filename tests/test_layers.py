@@ -45,6 +45,7 @@ ALLOWED = {
     "schema": {"command", "config", "data_source", "designs", "reference", "search", "study"},
     "reference": {"config", "designs", "schema", "search"},
     "seeds": {"errors"},
+    "power": set(),
     "atomic": set(),
     "command": {"errors"},
     "data": {"code", "command", "config", "data", "data_source", "errors", "seeds"},
@@ -183,7 +184,7 @@ ALLOWED = {
         "study",
         "study_file",
     },
-    "analysis": {"analysis", "atomic", "config", "errors", "ledger"},
+    "analysis": {"analysis", "atomic", "config", "data.duplicates", "errors", "ledger", "power"},
     "trained_model": {
         "attachments",
         "code",

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
 
-from ferray.analysis.statistics import bootstrap_mean, mean_interval, paired_difference, wilson
+from ferray.analysis.statistics import hedges_g, mean_interval, paired_difference, wilson
 
 VALUES = [0.571, 0.583, 0.562, 0.590, 0.577]
 OTHERS = [0.541, 0.560, 0.555, 0.549, 0.561]
@@ -91,18 +91,16 @@ def test_seventy_percent_of_the_private_test_leave_one_and_a_half_points() -> No
     assert (estimate.high - estimate.low) / 2 == pytest.approx(1.5, abs=0.05)
 
 
-def test_the_bootstrap_agrees_with_the_normal_interval_of_many_images() -> None:
-    values = np.random.default_rng(1).choice([-1.0, 0.0, 1.0], 3589, p=[0.08, 0.87, 0.05])
-    ours = bootstrap_mean(values)
-    half = 1.96 * values.std(ddof=1) / math.sqrt(values.size)
-    assert (ours.low, ours.high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.1 * half)
-    again = bootstrap_mean(values)
-    assert (again.mean, again.low, again.high) == (ours.mean, ours.low, ours.high)
+def test_the_effect_size_has_no_bias_of_few_values() -> None:
+    generator = np.random.default_rng(4)
+    drawn = generator.normal(0.8, 1.0, (20_000, 4))
+    assert np.mean([hedges_g(row) for row in drawn]) == pytest.approx(0.8, abs=0.03)
+    assert abs(hedges_g([1.0, 2.0, 3.0, 4.0])) < 2.5 / np.std([1, 2, 3, 4], ddof=1)
 
 
-def test_one_image_has_no_bootstrap_interval() -> None:
-    assert not bootstrap_mean([1.0]).has_interval
-    assert bootstrap_mean([]).n == 0
+@pytest.mark.parametrize("values", [[], [1.0], [1.0, 2.0], [2.0, 2.0, 2.0]])
+def test_few_values_or_equal_ones_have_no_effect_size(values: list[float]) -> None:
+    assert math.isnan(hedges_g(values))
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])

@@ -1,0 +1,179 @@
+"""The price of certainty: what effect so many seeds can show, and how many seeds show an effect.
+
+A paired difference is judged by Student's t over two crossed random factors, seeds and images, as ferray.analysis.crossed does. Its
+variance is that of one seed divided by the number of seeds, plus what the images add, which no number of seeds takes away; its degrees
+of freedom are Satterthwaite's (1946, Biometrics Bulletin 2). Under a true effect the statistic follows the noncentral t distribution
+(Cohen 1988, Statistical Power Analysis for the Behavioral Sciences).
+
+Units are those of the effect, such as accuracy points, and their squares for variances. Of a family of comparisons each is judged at
+the strictest step of Holm's method, so that what is said holds also where no other comparison shows anything.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, stats
+
+POWER = 0.8
+"""The share of studies in which an effect shows that is called detectable."""
+ALPHA = 0.05
+"""Two-sided, for the whole family."""
+FEWEST_SEEDS = 3
+"""With fewer there is no verdict."""
+MOST_SEEDS = 1000
+"""More than these nobody trains; what needs more is told as out of reach."""
+SPREADS = 2000
+"""Quantiles of the estimated standard error over which power is averaged; they give it to three digits."""
+
+
+def smallest_effect(
+    seed_variance: float,
+    image_variance: float,
+    seeds: int,
+    comparisons: int = 1,
+    power: float = POWER,
+    alpha: float = ALPHA,
+    *,
+    images: float = math.inf,
+) -> float:
+    """The smallest true difference that a study of so many seeds shows in a share ``power`` of all such studies; never negative.
+
+    ``seed_variance`` is the variance of one seed's paired difference (the rest included), ``image_variance`` that of the mean which is
+    due to the images and stays with infinitely many seeds, ``comparisons`` the size of the family. ``images`` gives the images' degrees
+    of freedom. NaN for fewer than two seeds, from which nothing follows. Raises ValueError for a variance that is negative or no number.
+    """
+    _check(seed_variance, image_variance, comparisons)
+    if seeds < 2:
+        return math.nan
+    error, degrees = standard_error(seed_variance, image_variance, seeds, images)
+    if error == 0:
+        return 0.0
+    critical = _critical(degrees, alpha / comparisons / 2)
+    return error * float(optimize.brentq(lambda size: _shows(size, degrees, critical) - power, 0.0, 20 * critical + 20))
+
+
+def power_of(
+    effect: float,
+    seed_variance: float,
+    image_variance: float,
+    seeds: int,
+    comparisons: int = 1,
+    alpha: float = ALPHA,
+    *,
+    images: float = math.inf,
+) -> float:
+    """The share of studies of so many seeds in which a true difference shows as one, either way; see ``smallest_effect``."""
+    _check(seed_variance, image_variance, comparisons)
+    if seeds < 2:
+        return 0.0
+    error, degrees = standard_error(seed_variance, image_variance, seeds, images)
+    if error == 0:
+        return float(effect != 0)
+    return _shows(abs(effect) / error, degrees, _critical(degrees, alpha / comparisons / 2))
+
+
+def equivalence_power(
+    effect: float,
+    seed_variance: float,
+    image_variance: float,
+    seeds: int,
+    margin: float,
+    comparisons: int = 1,
+    alpha: float = ALPHA,
+    *,
+    images: float = math.inf,
+) -> float:
+    """The share of studies in which two one-sided tests say that a true difference lies within +-margin.
+
+    Phillips (1990, J Pharmacokinet Biopharm 18) gives the same as an integral over the estimated error.
+    """
+    _check(seed_variance, image_variance, comparisons)
+    if seeds < 2:
+        return 0.0
+    error, degrees = standard_error(seed_variance, image_variance, seeds, images)
+    if error == 0:
+        return float(abs(effect) < margin)
+    room = margin / error - _critical(degrees, alpha / comparisons) * _spreads(degrees)
+    inside = stats.norm.cdf(room - effect / error) - stats.norm.cdf(-room - effect / error)
+    return float(np.where(room > 0, inside, 0.0).mean())
+
+
+def seeds_needed(
+    effect: float,
+    seed_variance: float,
+    image_variance: float,
+    comparisons: int = 1,
+    power: float = POWER,
+    alpha: float = ALPHA,
+    *,
+    margin: float | None = None,
+    images: float = math.inf,
+) -> int | None:
+    """How many seeds decide about a true difference in a share ``power`` of studies, or None where MOST_SEEDS do not.
+
+    Without ``margin`` to decide means to show the difference. With it, it may also be shown to be smaller than the margin, and the
+    fewer seeds count. None tells that the images are too few, or the difference too close to zero or to the margin.
+    """
+    found = [
+        _fewest(lambda n: power_of(effect, seed_variance, image_variance, n, comparisons, alpha, images=images), power),
+    ]
+    if margin is not None and abs(effect) < margin:
+        found.append(
+            _fewest(lambda n: equivalence_power(effect, seed_variance, image_variance, n, margin, comparisons, alpha, images=images), power)
+        )
+    return min((one for one in found if one is not None), default=None)
+
+
+def standard_error(seed_variance: float, image_variance: float, seeds: int, images: float = math.inf) -> tuple[float, float]:
+    """Of the mean difference over so many seeds, and its degrees of freedom by Satterthwaite."""
+    of_seeds = seed_variance / seeds
+    total = of_seeds + image_variance
+    parts = of_seeds**2 / (seeds - 1) + image_variance**2 / (images - 1)
+    return math.sqrt(total), total**2 / parts if parts > 0 else math.inf
+
+
+def _check(seed_variance: float, image_variance: float, comparisons: int) -> None:
+    if not (seed_variance >= 0 and image_variance >= 0 and comparisons >= 1):
+        raise ValueError(
+            f"variances must not be negative, nor comparisons fewer than one: {seed_variance}, {image_variance}, {comparisons}"
+        )
+
+
+def _fewest(reached: Callable[[int], float], power: float) -> int | None:
+    """The fewest seeds whose power is high enough; it grows with the seeds, so that halving finds them."""
+    low, high = FEWEST_SEEDS, FEWEST_SEEDS
+    while reached(high) < power:
+        if high >= MOST_SEEDS:
+            return None
+        low, high = high + 1, min(2 * high, MOST_SEEDS)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reached(middle) >= power else (middle + 1, high)
+    return high
+
+
+def _critical(degrees: float, tail: float) -> float:
+    return float(stats.t.isf(tail, degrees) if math.isfinite(degrees) else stats.norm.isf(tail))
+
+
+def _shows(size: float, degrees: float, critical: float) -> float:
+    """The share of |t| above the critical value, where the true difference is ``size`` standard errors.
+
+    scipy's noncentral t loses its digits far out, where few degrees of freedom lead.
+    """
+    bound = critical * _spreads(degrees)
+    return float((stats.norm.sf(bound - size) + stats.norm.cdf(-bound - size)).mean())
+
+
+@lru_cache(maxsize=64)
+def _spreads(degrees: float) -> NDArray[np.float64]:
+    """Equally likely values of the estimated standard error divided by the true one."""
+    if not math.isfinite(degrees):
+        return np.ones(1)
+    shares = (np.arange(SPREADS) + 0.5) / SPREADS
+    return np.asarray(np.sqrt(stats.chi2.ppf(shares, degrees) / degrees), dtype=float)
