@@ -91,7 +91,10 @@ def _end(folder: Path, fate: str) -> None:
     record = json.loads((folder / "record.json").read_text())
     rows = (folder / "epochs.jsonl").read_text().splitlines()[: record["epochs"] // 2]
     (folder / "epochs.jsonl").write_text("".join(f"{row}\n" for row in rows))
-    (folder / "record.json").write_text(json.dumps({**record, "status": fate, "epochs": len(rows), "selected_epoch": len(rows)}))
+    ended = {"status": fate, "epochs": len(rows), "selected_epoch": None}
+    if fate == "stopped":
+        ended["stopped"] = {"scheduler": "asha", "epoch": len(rows), "reason": "among the worse at its rung"}
+    (folder / "record.json").write_text(json.dumps({**record, **ended}))
     (folder / "predictions.npz").unlink()
 
 

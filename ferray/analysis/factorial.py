@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferray.analysis.crossed import Crossed, crossed
+from ferray.analysis.image_groups import image_groups
 from ferray.analysis.per_image import per_image
 from ferray.analysis.results import Results
 from ferray.analysis.selection import speaking_trials
@@ -141,6 +142,7 @@ class FactorialInfo:
     interactions: tuple[Contrast, ...]
     shapley: tuple[Contrast, ...]
     total: Crossed | None
+    image_groups: int  # near-identical images are one
     smallest_effect: float
     synthetic: bool
 
@@ -168,13 +170,14 @@ def factorial_info(results: Results, split: str | None = None) -> FactorialInfo 
     if not is_balanced(present):
         return None
     values, seeds, keys, planned, lost = _blocks(results, tuple(removed), split)
+    groups = image_groups(results, split)
     main: tuple[Contrast, ...] = ()
     interactions, shapley, total = main, main, None
     if seeds:
         told: Mapping[str, Sequence[str]] = results.ablation.get("aliases") or {}
         names = [(factor,) for factor in factors]
         aliases = [tuple(told.get(factor, ())) for factor in factors]
-        main = _decided(names, main_weights(present), values, aliases, results.smallest_effect)
+        main = _decided(names, main_weights(present), values, groups, aliases, results.smallest_effect)
         sets = alias_sets(present)
         pairs = [(factors[a], factors[b]) for (a, b), *_ in sets]
         others = [
@@ -182,10 +185,10 @@ def factorial_info(results: Results, split: str | None = None) -> FactorialInfo 
             for pair, (_, *rest) in zip(pairs, sets, strict=True)
         ]
         weights = interaction_weights(present, [first for first, *_ in sets])
-        interactions = _decided(pairs, weights, values, others, results.smallest_effect)
+        interactions = _decided(pairs, weights, values, groups, others, results.smallest_effect)
     if seeds and design == "factorial":
-        shapley = tuple(Contrast(name, _contrast(own, values)) for name, own in zip(names, shapley_weights(present), strict=True))
-        total = _contrast(present.all(axis=1).astype(float) - ~present.any(axis=1), values)
+        shapley = tuple(Contrast(name, _contrast(own, values, groups)) for name, own in zip(names, shapley_weights(present), strict=True))
+        total = _contrast(present.all(axis=1).astype(float) - ~present.any(axis=1), values, groups)
     return FactorialInfo(
         design=design,
         resolution=ROMAN.get(int(results.ablation.get("resolution") or 0), ""),
@@ -204,6 +207,7 @@ def factorial_info(results: Results, split: str | None = None) -> FactorialInfo 
         interactions=interactions,
         shapley=shapley,
         total=total,
+        image_groups=values.shape[2] if groups is None else len(np.unique(groups)),
         smallest_effect=results.smallest_effect,
         synthetic=results.synthetic,
     )
@@ -238,19 +242,20 @@ def _blocks(
     return np.stack(tables, axis=1) if tables else np.zeros((len(variants), 0, 0)), tuple(seeds), keys, len(planned), tuple(lost)
 
 
-def _contrast(weights: Weights, values: NDArray[np.float64]) -> Crossed:
+def _contrast(weights: Weights, values: NDArray[np.float64], groups: NDArray[np.int64] | None) -> Crossed:
     """In points."""
-    return crossed(np.tensordot(weights, values, axes=1)).scaled(100)
+    return crossed(np.tensordot(weights, values, axes=1), groups).scaled(100)
 
 
 def _decided(
     names: Sequence[tuple[str, ...]],
     weights: Weights,
     values: NDArray[np.float64],
+    groups: NDArray[np.int64] | None,
     aliases: Sequence[tuple[str, ...]],
     margin: float,
 ) -> tuple[Contrast, ...]:
     """Contrasts with their verdicts, as one family."""
-    found = [_contrast(own, values) for own in weights]
+    found = [_contrast(own, values, groups) for own in weights]
     decisions = decide([one.both for one in found], margin)
     return tuple(Contrast(*given) for given in zip(names, found, decisions, aliases, strict=True))

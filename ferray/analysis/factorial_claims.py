@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
+
+import numpy as np
 
 from ferray.analysis.claims import Claim, Verdict
 from ferray.analysis.crossed import METHODS, Crossed
+from ferray.analysis.effect_sentences import amount, brackets, equal, needs
+from ferray.analysis.effects import with_needs
 from ferray.analysis.factorial import Contrast, FactorialInfo, effect_label, factorial_info
 from ferray.analysis.results import Results
-from ferray.analysis.statistics import Estimate
+from ferray.analysis.statistics import hedges_g
 from ferray.analysis.verdicts import FEWEST_SEEDS
-from ferray.analysis.wording import factor_label, listed, plural, probability, signed
+from ferray.analysis.wording import factor_label, listed, plural, signed
 
 Kind = Literal["main_effect", "interaction", "shapley"]
 
@@ -63,7 +67,7 @@ def _claim(info: FactorialInfo, kind: Kind, contrast: Contrast, family: int, *, 
     if decision is not None and verdict is not None:
         decided |= {"verdict": verdict, "p_equivalence": decision.p_equivalence, "margin": info.smallest_effect}
     statuses = [status for _, _, status in info.lost]
-    return Claim(
+    claim = Claim(
         name=f"{kind}/{contrast.name}/{info.split}/accuracy",
         kind=kind,
         subject=contrast.name,
@@ -73,7 +77,7 @@ def _claim(info: FactorialInfo, kind: Kind, contrast: Contrast, family: int, *, 
         estimates={"seeds": found.seeds, "images": found.images, "both": found.both},
         methods=METHODS,
         keys=info.keys,
-        sentence=_sentence(info, kind, contrast, verdict),
+        sentence="",
         family=f"{FAMILIES[kind]}, accuracy, {info.split}",
         counts={
             "planned": info.planned,
@@ -82,7 +86,9 @@ def _claim(info: FactorialInfo, kind: Kind, contrast: Contrast, family: int, *, 
             "failed": statuses.count("failed"),
             "missing": len(statuses) - statuses.count("diverged") - statuses.count("failed"),
             "images": found.n_images,
+            "image_groups": info.image_groups,
         },
+        effect_size=hedges_g(np.array(found.points)),
         caveats=tuple(_caveats(info, contrast)),
         details={
             "points": dict(zip(info.seeds, found.points, strict=True)),
@@ -93,6 +99,9 @@ def _claim(info: FactorialInfo, kind: Kind, contrast: Contrast, family: int, *, 
         },
         **decided,
     )
+    if verdict == "inconclusive":
+        claim = with_needs(claim, found, family)
+    return replace(claim, sentence=_sentence(info, kind, contrast, claim))
 
 
 def _caveats(info: FactorialInfo, contrast: Contrast) -> list[str]:
@@ -123,22 +132,20 @@ def lost_seeds(info: FactorialInfo) -> str:
     )
 
 
-def _sentence(info: FactorialInfo, kind: Kind, contrast: Contrast, verdict: Verdict | None) -> str:
+def _sentence(info: FactorialInfo, kind: Kind, contrast: Contrast, claim: Claim) -> str:
     """A claim in words: the verdict or the bare number, the interval over seeds and images, p, and how much stands behind it."""
-    found, decision = contrast.crossed, contrast.decision
-    p = math.nan if decision is None else decision.p_equivalence if verdict == "no effect" else decision.p
-    tested = f", p {_equal(p)} (Holm)" if verdict is not None else ""
-    amount = f"{plural(len(info.seeds), 'seed')} x {found.n_images:,} images"
-    told_number = f"{number(found)} of accuracy on the {info.label} set{tested}, {amount}"
+    p = claim.p_equivalence if claim.verdict == "no effect" else claim.p_adjusted
+    tested = f", p {equal(p)} (Holm)" if claim.verdict is not None else ""
+    told = f"{number(contrast.crossed)} of accuracy on the {info.label} set{tested}, {amount(claim)}"
     factors = listed([factor_label(factor) for factor in contrast.factors])
     subject = f"{factors[:1].upper()}{factors[1:]}"
-    if kind == "shapley":
-        told = f"{subject}, Shapley effect: {told_number}"
-    elif verdict is None:
-        told = f"{subject}, {FAMILIES[kind].removesuffix('s')}: {told_number}"
+    if claim.verdict is None:
+        told = f"{subject}, {FAMILIES[kind].removesuffix('s')}: {told}"
     else:
-        words = VERDICTS[verdict][2 if kind == "interaction" else "+" in contrast.name].format(margin=f"{info.smallest_effect:g}")
-        told = f"{subject}{', ' if verdict == 'inconclusive' else ' '}{words}: {told_number}"
+        words = VERDICTS[claim.verdict][2 if kind == "interaction" else "+" in contrast.name].format(margin=f"{info.smallest_effect:g}")
+        told = f"{subject}{', ' if claim.verdict == 'inconclusive' else ' '}{words}: {told}"
+    if claim.verdict == "inconclusive":
+        told += f"; {needs(claim)}"
     alike = f" It cannot be told from {aliased(contrast.aliases)}." if contrast.aliases else ""
     return f"{told}.{alike}"
 
@@ -149,19 +156,9 @@ def number(found: Crossed) -> str:
     return f"{told} {brackets(found.both)}" if found.both.has_interval else f"{told} {brackets(found.images)} over images"
 
 
-def brackets(estimate: Estimate) -> str:
-    """An interval as ``[+2.2, +10.8]``."""
-    return f"[{signed(estimate.low)}, {signed(estimate.high)}]" if estimate.has_interval else "[no interval]"
-
-
 def aliased(aliases: Sequence[str]) -> str:
     """The effects that one cannot be told from, the first of them by name."""
     shown = [effect_label(alias) for alias in aliases[:SHOWN_ALIASES]]
     if len(aliases) > len(shown):
         shown.append(f"{len(aliases) - len(shown)} more")
     return listed(shown, "or")
-
-
-def _equal(p: float) -> str:
-    told = probability(p)
-    return told if told.startswith("<") else f"= {told}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ferray.analysis.claims import Claim, Verdict
+from ferray.analysis.effect_sentences import brackets
 from ferray.analysis.factorial import FactorialInfo, effect_label, factorial_info
-from ferray.analysis.factorial_claims import aliased, brackets, factorial_claims, lost_seeds, number
+from ferray.analysis.factorial_claims import aliased, factorial_claims, lost_seeds, number
 from ferray.analysis.factorial_figures import draw_alias_sets, draw_effects, draw_map, draw_pairs, map_info, strongest
 from ferray.analysis.page import Page
 from ferray.analysis.results import Results
@@ -117,20 +118,6 @@ def interaction_sentences(info: FactorialInfo, claims: Sequence[Claim]) -> list[
         if own:
             told.append(f"{words}: {'; '.join(own)}.")
     return told
-
-
-def order_sentences(results: Results) -> list[str]:
-    """Why the results of a path depend on its order; nothing for any other design."""
-    factors = list(results.ablation.get("factors") or ())
-    if results.ablation.get("design") != "path" or len(factors) < 2:
-        return []
-    order = ", ".join(factor_label(factor) for factor in factors)
-    return [
-        f"These results depend on the order of the removals ({order}).",
-        "Each step takes a factor away from a network that already lacks those before it, so that what two factors do only together, or "
-        "either does in place of the other, is put to the account of one of them; another order gives it to the other.",
-        "A path cannot tell whether there is such an interaction; a factorial design can.",
-    ]
 
 
 def effects_table(info: FactorialInfo) -> Table:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ferray.analysis.best_of import Curve, Draws, Order, curve, order
 from ferray.analysis.crossed import Crossed, crossed
+from ferray.analysis.image_groups import image_groups
 from ferray.analysis.per_image import per_image
 from ferray.analysis.results import Results
 from ferray.analysis.variants import Variant
@@ -39,6 +40,7 @@ class Retuned:
     planned: int  # seeds
     keys: tuple[str, ...]
     chosen: int | None  # the sample that tuning chose for it
+    image_groups: int = 0  # near-identical images are one
     frozen: Crossed | None = None
     final: Crossed | None = None
     change: Crossed | None = None
@@ -149,10 +151,12 @@ def _retuned(results: Results, trials: pd.DataFrame, variant: Variant, split: st
     )
     if not seeds:
         return one
+    groups = image_groups(results, split)
     sign = 1.0 if variant.removed else -1.0
     base, frozen, final = (np.stack(tables[name]) for name in sides)
     contrasts = {"frozen": base - frozen, "final": base - final, "change": frozen - final}
-    return replace(one, **{name: crossed(sign * table).scaled(100) for name, table in contrasts.items()})  # type: ignore[arg-type]
+    known = len(base[0]) if groups is None else len(np.unique(groups))
+    return replace(one, image_groups=known, **{name: crossed(sign * table, groups).scaled(100) for name, table in contrasts.items()})  # type: ignore[arg-type]
 
 
 def _of(trials: pd.DataFrame, variant: str, phase: str) -> dict[int, tuple[str, str]]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from ferray.analysis.claims import Claim, Verdict
 from ferray.analysis.crossed import METHODS, Crossed
-from ferray.analysis.factorial_claims import brackets
+from ferray.analysis.effect_sentences import amount, equal, needs, number
+from ferray.analysis.effects import with_needs
 from ferray.analysis.results import Results
+from ferray.analysis.statistics import hedges_g
 from ferray.analysis.tuned import Retuned, TunedInfo, tuned_info
 from ferray.analysis.verdicts import FEWEST_SEEDS
-from ferray.analysis.wording import factor_label, listed, plural, probability, signed
+from ferray.analysis.wording import factor_label, listed, plural
 
 WHAT: Mapping[str, str] = {
     "frozen": "at the baseline's settings",
@@ -28,6 +32,13 @@ VERDICTS: Mapping[Verdict, str] = {
     "no effect": "no effect larger than {margin} points",
     "inconclusive": "inconclusive",
 }
+CHANGES: Mapping[Verdict, str] = {
+    "helps": "more once re-tuned",
+    "hurts": "less once re-tuned",
+    "no effect": "no change larger than {margin} points",
+    "inconclusive": "inconclusive",
+}
+"""How the verdicts read of a change by tuning."""
 
 
 def tuned_claims(results: Results) -> list[Claim]:
@@ -56,7 +67,7 @@ def _claim(info: TunedInfo, one: Retuned, what: str, found: Crossed, *, judged: 
     statuses = [status for _, _, status in one.lost]
     diverged, failed = statuses.count("diverged"), statuses.count("failed")
     with_it = (info.baseline, one.variant) if one.is_removal else (one.variant, info.baseline)
-    return Claim(
+    claim = Claim(
         name=f"tuned/{what}/{one.variant}/{info.split}/accuracy",
         kind="tuned",
         subject=one.subject,
@@ -66,7 +77,7 @@ def _claim(info: TunedInfo, one: Retuned, what: str, found: Crossed, *, judged: 
         estimates={"seeds": found.seeds, "images": found.images, "both": found.both},
         methods=METHODS,
         keys=one.keys,
-        sentence=_sentence(info, one, what, found, decided.get("verdict")),
+        sentence="",
         compared=None if what == "change" else with_it,
         family=f"{FAMILIES[what]}, accuracy, {info.split}",
         counts={
@@ -76,7 +87,9 @@ def _claim(info: TunedInfo, one: Retuned, what: str, found: Crossed, *, judged: 
             "failed": failed,
             "missing": len(statuses) - diverged - failed,
             "images": found.n_images,
+            "image_groups": one.image_groups,
         },
+        effect_size=hedges_g(np.array(found.points)),
         caveats=tuple(_caveats(one)),
         details={
             "points": dict(zip(one.seeds, found.points, strict=True)),
@@ -88,6 +101,9 @@ def _claim(info: TunedInfo, one: Retuned, what: str, found: Crossed, *, judged: 
         },
         **decided,
     )
+    if claim.verdict == "inconclusive":
+        claim = with_needs(claim, found, len(info.retuned))
+    return replace(claim, sentence=_sentence(info, one, what, claim))
 
 
 def subject(one: Retuned) -> str:
@@ -103,23 +119,15 @@ def verdict_words(verdict: Verdict | None, margin: float) -> str:
     return VERDICTS[verdict].format(margin=f"{margin:g}") if verdict is not None else "no verdict"
 
 
-def _sentence(info: TunedInfo, one: Retuned, what: str, found: Crossed, verdict: Verdict | None) -> str:
-    decision = one.decisions[what] if one.decisions is not None else None
-    p = math.nan if decision is None else decision.p_equivalence if verdict == "no effect" else decision.p
+def _sentence(info: TunedInfo, one: Retuned, what: str, claim: Claim) -> str:
+    verdict = claim.verdict
+    p = claim.p_equivalence if verdict == "no effect" else claim.p_adjusted
     tested = f", p {equal(p)} (Holm)" if verdict is not None else ""
-    told = f": {verdict_words(verdict, info.smallest_effect)}" if what != "change" and verdict is not None else ""
-    if what == "change" and verdict is not None:
-        margin = f"{info.smallest_effect:g}"
-        told = {
-            "helps": ": a larger effect once re-tuned",
-            "hurts": ": a smaller effect once re-tuned",
-            "no effect": f": no change larger than {margin} points",
-            "inconclusive": ": inconclusive",
-        }[verdict]
-    amount = f"{plural(len(one.seeds), 'seed')} x {found.n_images:,} images"
+    words = CHANGES if what == "change" else VERDICTS
+    told = f": {words[verdict].format(margin=f'{info.smallest_effect:g}')}" if verdict is not None else ""
+    need = f"; {needs(claim)}" if verdict == "inconclusive" else ""
     same = " Its own best settings are the baseline's." if one.same and what != "frozen" else ""
-    number = f"{signed(found.both.mean)} points {brackets(found.both)}"
-    return f"{subject(one)}, {WHAT[what]}{told}, {number} of accuracy on the {info.label} set{tested}, {amount}.{same}"
+    return f"{subject(one)}, {WHAT[what]}{told}, {number(claim)} of accuracy on the {info.label} set{tested}, {amount(claim)}{need}.{same}"
 
 
 def _caveats(one: Retuned) -> list[str]:
@@ -132,9 +140,3 @@ def _caveats(one: Retuned) -> list[str]:
     if len(one.seeds) < FEWEST_SEEDS:
         told.append(f"Fewer than {FEWEST_SEEDS} seeds finished on all sides, which is too few for a verdict.")
     return told
-
-
-def equal(p: float) -> str:
-    """A p-value with its sign: ``= 0.012``, ``< 0.001``."""
-    told = probability(p)
-    return told if told.startswith("<") else f"= {told}"

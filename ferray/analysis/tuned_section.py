@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ferray.analysis.claims import Claim
-from ferray.analysis.factorial_claims import brackets
+from ferray.analysis.effect_sentences import brackets, equal
 from ferray.analysis.page import Page
 from ferray.analysis.results import Results
 from ferray.analysis.tables import Table
 from ferray.analysis.tuned import Retuned, Search, TunedInfo, tuned_info
-from ferray.analysis.tuned_claims import equal, subject, tuned_claims, verdict_words
+from ferray.analysis.tuned_claims import subject, tuned_claims, verdict_words
 from ferray.analysis.tuned_figures import CURVES, draw_best_of, draw_retuned
 from ferray.analysis.verdicts import FEWEST_SEEDS
 from ferray.analysis.wording import interval, plain, plural, probability, signed
