@@ -58,6 +58,8 @@ def reference() -> str:
         "Beside the domain, `when` maps fields to a value or a list of values. Where one of these fields has another value, in the base "
         "under the sample under the variant, the searched field keeps what it has without the search. `sample_from` and `eval` are code, "
         "and are refused.",
+        "## tuning",
+        _fields(parts["Tuning"]["properties"], parts),
         "## published",
         "By the variant's name:",
         _fields(parts["Published"]["properties"], parts),

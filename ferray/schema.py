@@ -70,7 +70,7 @@ def study_schema() -> Schema:
         "properties": properties,
         "additionalProperties": False,
         "$defs": {
-            **{name: own["$defs"][name] for name in ("DataSource", "Published", "Ablation")},
+            **{name: own["$defs"][name] for name in ("DataSource", "Published", "Ablation", "Tuning")},
             **{f"field.{name}": field for name, field in fields.items()},
             "settings": {"type": "object", **_names(set_here, _field), "additionalProperties": False},
             "named_settings": {

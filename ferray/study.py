@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, ValidatorFunctionWrapHandler, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ferray import conditions, designs, search, study_file
 from ferray.attachments import Finder
 from ferray.config import Config, Frozen, NotNegative, Positive, Probability, digest, field_names, flatten, merge, overlay, trial_key
 from ferray.data_source import DataSource
 from ferray.designs import Ablation, Name, Variant, leave_to_the_study
-from ferray.errors import ConfigError, explain, reads_as_number, short
+from ferray.errors import ConfigError, explain, short
 from ferray.search import Domain
-from ferray.trial import Trial
+from ferray.seeds import Seeds
+from ferray.trial import Phase, Trial
+from ferray.tuning import Tuning
 
 if TYPE_CHECKING:
     from ferray.data import Dataset
     from ferray.running.runner import Outcome
 
-MOST_SEEDS = 100_000
-Seeds = (
-    Annotated[int, Field(ge=1, le=MOST_SEEDS)]
-    | Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1, max_length=MOST_SEEDS)]
-)
 MOST_TRIALS = 1_000_000
 """So many may a study plan; what is more is a slip in a grid, and would fill the memory before anything ran."""
+
+
+_Cell = tuple[Phase, Variant, int, Config, dict[str, Any]]
+"""What all seeds of a trial have in common: its phase, variant, sample, config and what the search chose in it."""
 
 
 class Published(Frozen):
@@ -66,6 +67,8 @@ class Study(Frozen):
     """Draws of the searched fields, for each point of the grid."""
     search_seed: Annotated[int, Field(ge=0)] = 0
     """Of the draws."""
+    tuning: Tuning | None = None
+    """Searches for every variant's best settings first, on other seeds, and compares the variants at these alone."""
     seeds: Seeds = 1
     """How many (0, 1, ...), or which; the same for every variant."""
     cpus: Positive | None = None
@@ -101,15 +104,6 @@ class Study(Frozen):
         if not isinstance(data, str | dict | DataSource):
             raise ValueError("a word such as fer2013, or a mapping such as {source: fer2013, path: ...}")
         return {"source": data} if isinstance(data, str) else data
-
-    @field_validator("seeds", mode="wrap")
-    @classmethod
-    def _number_or_list(cls, given: Any, check: ValidatorFunctionWrapHandler) -> Any:
-        try:
-            return check(given)
-        except ValidationError:  # it would tell of each of the two ways by itself
-            quotes = " without quotes" if isinstance(given, str) and reads_as_number(given) else ""
-            raise ValueError(f"how many (a whole number from 1 to {MOST_SEEDS:,}{quotes}), or a list of them") from None
 
     @field_validator("variants", mode="before")
     @classmethod
@@ -151,6 +145,8 @@ class Study(Frozen):
         if not isinstance(self.seeds, int) and len(set(self.seeds)) < len(self.seeds):
             raise ConfigError.at("seeds", f"each seed once, not {self.seeds}")
         domains = self._domains
+        if self.tuning:
+            self.tuning.check(search.count(domains, self.num_samples)[0], self.all_seeds)
         self._config(Variant(self.baseline))
         variants = self.all_variants()
         names = [variant.name for variant in variants]
@@ -168,6 +164,9 @@ class Study(Frozen):
         if unknown:
             told = f"no variant is called {', '.join(unknown)} (there are: {', '.join(names)})"
             raise ConfigError.at(f"published.{unknown[0]}", told)
+        if self.tuning:
+            shortest = min(self._config(variant).epochs for variant in variants)
+            self.tuning.check_scheduler(shortest, [domain.field for domain in domains])
         self._check_size(len(variants))
         conditions.check_fields(domains)
         tried = ((variant, values) for variant in variants for values in conditions.scenarios(domains))
@@ -176,7 +175,7 @@ class Study(Frozen):
 
     def _check_size(self, variants: int) -> None:
         samples, how = search.count(self._domains, self.num_samples)
-        seeds = self.seeds if isinstance(self.seeds, int) else len(self.seeds)
+        seeds = len(self.tuning.all_seeds if self.tuning else self.all_seeds)
         if seeds * variants * samples > MOST_TRIALS:
             product = f"{variants:,} variant{'s' * (variants > 1)} x {how} x {seeds:,} seed{'s' * (seeds > 1)}"
             told = f"{seeds * variants * samples:,} trials ({product}) are too many to plan; at most {MOST_TRIALS:,}"
@@ -226,25 +225,62 @@ class Study(Frozen):
         named = [Variant(name, overrides) for name, overrides in self.variants.items()]
         return [Variant(self.baseline), *designed, *named]
 
+    @property
+    def all_seeds(self) -> Sequence[int]:
+        """The seeds by which variants are compared, one by one."""
+        return range(self.seeds) if isinstance(self.seeds, int) else self.seeds
+
     def plan(self, data: Dataset | None = None) -> list[Trial]:
         """Every trial that the study needs, variant by variant within sample within seed; loads the data for its fingerprint.
 
         Seeds are the outer loop, so that an interrupted study has whole blocks of paired trials. Samples that are the same trial of a
         variant, since it fixes what tells them apart or since a value was drawn again, are listed once, as the first of them.
+
+        Of a study with ``tuning`` these are the trials that tune; what comes after them depends on how they end: see ``confirmation``.
         """
-        fingerprint = (data or self.load_data()).fingerprint
-        drawn = search.samples(self._domains, self.num_samples, self.search_seed)
+        phase: Phase = "tuning" if self.tuning else "final"
         variants = self.all_variants()
-        samples = [(number, variant, *self._resolved(variant, values)) for number, values in enumerate(drawn) for variant in variants]
+        cells = [(phase, variant, number, *self._resolved(variant, values)) for number, values in self._drawn() for variant in variants]
+        return self._trials(self.tuning.all_seeds if self.tuning else self.all_seeds, cells, data)
+
+    def confirmation(self, chosen: Mapping[str, int], data: Dataset | None = None) -> list[Trial]:
+        """The trials that compare the variants of a tuned study, where ``chosen`` has the best sample of each variant by its name.
+
+        On each of ``seeds``, every variant that has one is trained at its best sample (phase final), and at the baseline's (phase frozen).
+        Where both are the same training, as they are for the baseline, it is listed in both phases with one key.
+        """
+        drawn = dict(self._drawn())
+        cells: list[_Cell] = []
+        for variant in self.all_variants():
+            if variant.name in chosen:
+                cells.append(self._first_alike("final", variant, chosen[variant.name], drawn))
+            if variant.name in chosen and self.baseline in chosen:
+                cells.append(self._first_alike("frozen", variant, chosen[self.baseline], drawn))
+        return self._trials(self.all_seeds, cells, data)
+
+    def _drawn(self) -> Iterable[tuple[int, dict[str, Any]]]:
+        return enumerate(search.samples(self._domains, self.num_samples, self.search_seed))
+
+    def _first_alike(self, phase: Phase, variant: Variant, number: int, drawn: Mapping[int, dict[str, Any]]) -> _Cell:
+        """A variant at a sample, under the number that ``plan`` lists it by."""
+        config, overrides = self._resolved(variant, drawn[number])
+        first = next(earlier for earlier in drawn if self._resolved(variant, drawn[earlier])[0] == config)
+        return phase, variant, first, config, overrides
+
+    def _trials(self, seeds: Iterable[int], cells: Sequence[_Cell], data: Dataset | None) -> list[Trial]:
+        """A trial for each seed and cell, the same one of a variant once in each phase."""
+        fingerprint = (data or self.load_data()).fingerprint
         finder = Finder(self.folders)
-        trials: dict[tuple[str, str], Trial] = {}
-        for seed in range(self.seeds) if isinstance(self.seeds, int) else self.seeds:
-            for number, variant, unseeded, chosen in samples:
+        trials: dict[tuple[str, str, str], Trial] = {}
+        for seed in seeds:
+            for phase, variant, number, unseeded, chosen in cells:
                 config = unseeded.model_copy(update={"seed": seed})
                 attachments = finder.attach(config)
                 key = trial_key(config, fingerprint, attachments.digests)
-                if (variant.name, key) not in trials:
-                    trials[variant.name, key] = Trial(key, config, fingerprint, variant.name, number, chosen, attachments)
+                if (phase, variant.name, key) not in trials:
+                    stopping = self.tuning.stopping if self.tuning and phase == "tuning" else None
+                    trial = Trial(key, config, fingerprint, variant.name, number, chosen, attachments, phase, stopping)
+                    trials[phase, variant.name, key] = trial
         return list(trials.values())
 
     @property
@@ -315,6 +351,7 @@ def _known_fields(given: dict[str, Any]) -> list[str]:
         *_below("base", field_names()),
         *_below("data", DataSource.model_fields),
         *_below("ablate", Ablation.model_fields),
+        *_below("tuning", Tuning.model_fields),
         *(field for name in names for field in _below(f"published.{name}", Published.model_fields)),
     ]
 

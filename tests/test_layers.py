@@ -25,6 +25,7 @@ ALLOWED = {
     "search": {"conditions", "config", "errors", "ray"},  # ray.tune draws the samples, inside a function
     "study_file": {"errors"},
     "trial": {"attachments", "config"},
+    "tuning": {"config", "errors", "seeds", "trial"},
     # data and runner inside functions
     "study": {
         "attachments",
@@ -36,12 +37,14 @@ ALLOWED = {
         "errors",
         "running.runner",
         "search",
+        "seeds",
         "study_file",
         "trial",
+        "tuning",
     },
     "schema": {"command", "config", "data_source", "designs", "reference", "search", "study"},
     "reference": {"config", "designs", "schema", "search"},
-    "seeds": set(),
+    "seeds": {"errors"},
     "power": set(),
     "atomic": set(),
     "command": {"errors"},
@@ -49,7 +52,7 @@ ALLOWED = {
     "ledger": {"atomic", "errors", "ledger"},
     "ledger.catalog": {"config", "errors", "ledger", "study_file"},
     "ledger.details": {"config", "errors", "ledger"},
-    "ledger.rerun": {"config", "errors", "ledger", "running.runner", "study"},  # runner and study inside functions
+    "ledger.rerun": {"config", "errors", "ledger", "running.confirmation", "running.runner", "study"},  # running and study inside functions
     "ledger.__main__": {"command", "errors", "ledger"},
     "environment": set(),
     "training.metrics": set(),
@@ -125,11 +128,13 @@ ALLOWED = {
     "running.ray_log": {"errors"},
     "running.machine": {"errors", "torch"},
     "running.estimate": {"config", "errors", "ledger", "training", "torch"},  # training and torch inside functions
+    "running.confirmation": {"errors", "ledger", "tuning"},
     "running.display": {"running.estimate", "ledger", "running.live"},
     "running.live": {"running.display", "running.estimate"},
     "running.progress": {"running.estimate", "ledger"},
     "running.plan": {
         "running.check",
+        "running.confirmation",
         "running.display",
         "environment",
         "errors",
@@ -147,11 +152,14 @@ ALLOWED = {
         "ledger",
         "running.machine",
         "running.ray_log",
+        "running.scheduling",
         "running.trainable",
         "ray",
     },
+    "running.scheduling": {"ray"},
     "running.runner": {
         "running.check",
+        "running.confirmation",
         "data",
         "running.display",
         "environment",

@@ -63,11 +63,12 @@ class CurvesInfo:
 
 def curves_info(results: Results) -> CurvesInfo:
     """The curves of each variant's finished seeds; while none is finished, of whatever its trials have recorded so far."""
-    trials = speaking_trials(results)[["variant", "sample", "seed", "status", "selected_epoch"]]
+    trials = speaking_trials(results)[["variant", "sample", "seed", "phase", "status", "selected_epoch"]]
     begun = trials[trials["status"].isin(["finished", "running", "interrupted", "diverged"])]
     has_finished = begun["variant"].map(begun["status"].eq("finished").groupby(begun["variant"]).any())
     drawn = begun[begun["status"].eq("finished") | ~has_finished.astype(bool)]
-    epochs = results.epochs.merge(drawn[["variant", "sample", "seed", "selected_epoch"]], on=["variant", "sample", "seed"])
+    places = ["variant", "sample", "seed", "phase"]
+    epochs = results.epochs.merge(drawn[[*places, "selected_epoch"]], on=places)
     columns = {f"{split}_{metric}": (split, metric) for metric in ("accuracy", "loss") for split in CURVE_SPLITS}
     lines = epochs.melt(["variant", "seed", "epoch"], list(columns), var_name="column", value_name="value")
     lines["split"] = lines["column"].map({name: split for name, (split, _) in columns.items()})

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from ferray.analysis.results import Results
 
 
@@ -47,11 +49,17 @@ class PlanRow:
         return dict(Counter(status for status in self.statuses if status))
 
 
+def each_once(results: Results) -> pd.DataFrame:
+    """The rows of ``results.trials``, without those of a trial's second phase."""
+    return results.trials.drop_duplicates(["variant", "key"])
+
+
 def lost_trials(results: Results) -> list[Lost]:
     """Failed, diverged and damaged trials, in the order of the plan; those that merely have not run yet are only counted."""
     reasons = {damage.key: damage.reason for damage in results.damaged}
     lost = []
-    frame = results.trials[results.trials["status"].isin(["failed", "diverged", "damaged"])]
+    frame = each_once(results)
+    frame = frame[frame["status"].isin(["failed", "diverged", "damaged"])]
     columns = ["variant", "sample", "seed", "key", "status", "epochs"]
     for variant, sample, seed, key, status, epochs in frame[columns].itertuples(index=False):
         error = results.record(str(key)).get("error") or {}
@@ -66,7 +74,7 @@ def lost_trials(results: Results) -> list[Lost]:
 
 def status_counts(results: Results) -> dict[str, int]:
     """How many planned trials there are of each status."""
-    return {str(status): int(number) for status, number in results.trials["status"].value_counts().items()}
+    return {str(status): int(number) for status, number in each_once(results)["status"].value_counts().items()}
 
 
 def environments(results: Results) -> Environments:

@@ -114,12 +114,13 @@ def _judged(results: Results, family: list[Effect]) -> Iterator[Claim]:
                 margin=results.smallest_effect,
             )
             if decision.verdict == "inconclusive":
-                claim = _with_needs(claim, effect, len(family))
+                claim = with_needs(claim, effect.found, len(family))
         yield _told(results, claim, effect.comparison, effect.pairs)
 
 
-def _with_needs(claim: Claim, effect: Effect, family: int) -> Claim:
-    need = needs(effect.found, claim.margin, family, effect.groups)
+def with_needs(claim: Claim, found: Crossed, family: int) -> Claim:
+    """A claim with what it would take to decide it, in a family of so many."""
+    need = needs(found, claim.margin, family, claim.counts["image_groups"])
     more = {"images_needed": need.images, "seeds_needed_on_them": need.more_seeds}
     return replace(claim, seeds_needed=need.seeds, details={**claim.details, **more})
 

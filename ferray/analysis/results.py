@@ -134,6 +134,15 @@ class Results:
         """The design by which factors were taken away (``design``, ``factors`` and what the design adds); empty without one."""
         return dict(self._document.get("ablation") or {})
 
+    @property
+    def tuning(self) -> Mapping[str, Any]:
+        """How settings were chosen for each variant before the variants were compared; empty where they were not.
+
+        ``seeds`` of tuning, ``scheduler``, and ``chosen``: each variant's best sample, empty while tuning goes on. Then a variant that it
+        lacks had no finished trial to choose from.
+        """
+        return dict(self._document.get("tuning") or {})
+
     @cached_property
     def variants(self) -> dict[str, Variant]:
         """The study's variants by name, the baseline first and removals in the order of their path."""

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from ferray.analysis.results import Results
-from ferray.analysis.selection import chosen_samples, searched_fields
+from ferray.analysis.selection import chosen_samples, searched_fields, searching_trials
 from ferray.analysis.statistics import Estimate, mean_interval
 from ferray.analysis.style import GREY, ORANGE, new_figure, note_synthetic, shortened
 from ferray.analysis.wording import setting
@@ -59,16 +59,20 @@ class SearchInfo:
 def search_info(results: Results) -> SearchInfo | None:
     """None where the study has one sample of each variant."""
     fields = searched_fields(results)
-    if not fields or results.trials["sample"].nunique() < 2:
+    trials = searching_trials(results)
+    if not fields or trials["sample"].nunique() < 2:
         return None
     chosen = chosen_samples(results)
-    finished = results.trials[results.trials["status"] == "finished"]
+    finished = trials[trials["status"] == "finished"]
     accuracy = {key: 100 * float(value) for key, value in zip(finished["key"], finished["validation_accuracy"], strict=True)}
     rows: list[dict[str, Any]] = []
     draws: dict[tuple[str, int], list[float]] = {}
     planned: dict[tuple[str, int], int] = {}
     values: dict[tuple[str, int], Mapping[str, Any]] = {}
+    searching = set(trials["phase"])
     for entry in results.plan:
+        if entry.get("phase", "final") not in searching:
+            continue
         place = (entry["variant"], entry["sample"])
         planned[place] = planned.get(place, 0) + 1
         values[place] = entry["overrides"]
@@ -77,10 +81,11 @@ def search_info(results: Results) -> SearchInfo | None:
             continue
         own.append(accuracy[entry["key"]])
         values_of = entry["overrides"]
-        row = {"key": entry["key"], "variant": place[0], "sample": place[1], "accuracy": own[-1], "chosen": chosen[place[0]] == place[1]}
+        is_chosen = chosen.get(place[0]) == place[1]
+        row = {"key": entry["key"], "variant": place[0], "sample": place[1], "accuracy": own[-1], "chosen": is_chosen}
         rows.extend({**row, "field": name, "value": values_of[name]} for name in fields if name in values_of)
     samples = [
-        Sample(place[0], place[1], values[place], mean_interval(own).within(0, 100), planned[place], chosen[place[0]] == place[1])
+        Sample(place[0], place[1], values[place], mean_interval(own).within(0, 100), planned[place], chosen.get(place[0]) == place[1])
         for place, own in draws.items()
     ]
     samples.sort(key=lambda one: (-one.validation.mean if one.validation.n else math.inf, one.variant, one.sample))

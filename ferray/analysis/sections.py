@@ -17,12 +17,14 @@ from ferray.analysis.curves import CurvesInfo, curves_info, draw_curves
 from ferray.analysis.divergence import divergence_claims
 from ferray.analysis.effects import effect_claims
 from ferray.analysis.examples import ExamplesInfo, draw_examples, examples_info
+from ferray.analysis.factorial_section import interactions
 from ferray.analysis.fonts import unprintable
 from ferray.analysis.page import Page
 from ferray.analysis.remarks import notes, remarks
 from ferray.analysis.results import Results
 from ferray.analysis.samples import SearchInfo, draw_search, search_info
 from ferray.analysis.selection import best_variant
+from ferray.analysis.tuned_section import tuning
 from ferray.analysis.twins import twins
 from ferray.analysis.votes import VotesInfo, draw_votes, votes_info, votes_sentences
 from ferray.analysis.wording import listed, moment, plain, plural, sentence, summed
@@ -43,6 +45,7 @@ def compose(results: Results) -> tuple[Page, list[Claim], dict[str, Any]]:
     _models(page, models, [claim for claim in headline if claim.kind == "variant"])
     _process(page, curves_info(results))
     _ablation(page, results, claims, searched=search is not None)
+    claims += [*interactions(page, results), *tuning(page, results)]
     page.section("confusion", "Which classes are confused")
     if confusion is None or pairs is None:
         page.say([prose.no_confusion(best_variant(results))])
@@ -214,7 +217,7 @@ def _details(page: Page, results: Results) -> dict[str, Any]:
         "data": results.data,
         "synthetic": results.synthetic,
         "counts": details.status_counts(results),
-        "planned": len(results.trials),
+        "planned": len(details.each_once(results)),
         "lost": lost,
         "damaged": [damage for damage in results.damaged if damage.key not in told],
         "environments": details.environments(results),

@@ -12,9 +12,12 @@ from ferray.analysis.results import Results
 def chosen_samples(results: Results) -> dict[str, int]:
     """The sample of each variant with the highest mean validation accuracy, among those with the most finished seeds.
 
-    Without a search every variant has one sample. The test split takes no part in the choice.
+    Without a search every variant has one sample. The test split takes no part in the choice. A tuned study has chosen by itself, and a
+    variant is not in it that has nothing to choose from, or not yet.
     """
     chosen: dict[str, int] = {}
+    if results.tuning:
+        return dict(results.tuning["chosen"])
     finished = results.trials[results.trials["status"] == "finished"]
     scores = finished.groupby(["variant", "sample"])["validation_accuracy"].agg(["size", "mean"]).reset_index()
     ranked = scores.sort_values(["size", "mean", "sample"], ascending=[False, False, True])
@@ -28,10 +31,15 @@ def chosen_samples(results: Results) -> dict[str, int]:
 
 
 def speaking_trials(results: Results) -> pd.DataFrame:
-    """The rows of ``results.trials`` at each variant's chosen sample, whatever their status."""
-    trials = results.trials
+    """The rows of ``results.trials`` at each variant's chosen sample, whatever their status; of a tuned study those that confirm it."""
+    trials = results.trials[results.trials["phase"] == "final"]
     chosen = trials["variant"].map(chosen_samples(results))
     return trials[trials["sample"] == chosen]
+
+
+def searching_trials(results: Results) -> pd.DataFrame:
+    """The rows of ``results.trials`` among which samples are chosen: those that tune, or all of a study that is not tuned."""
+    return results.trials[results.trials["phase"] == ("tuning" if results.tuning else "final")]
 
 
 def finished_of(trials: pd.DataFrame, variant: str) -> pd.DataFrame:

@@ -42,7 +42,7 @@ def twins(results: Results) -> list[Twins]:
     epochs = epochs[epochs["status"] == "finished"].drop_duplicates(["key", "epoch"])
     if epochs.empty:
         return []
-    texts = ("variant", "sample", "seed", "status", *NOT_RESULTS)
+    texts = ("variant", "sample", "seed", "phase", "status", *NOT_RESULTS)
     figures = epochs[[name for name in epochs.columns if name not in texts]].dropna(axis="columns", how="all")
     broken = figures.loc[figures.isna().any(axis="columns"), "key"]
     figures = figures[~figures["key"].isin(broken)]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ferray.ledger.reading import DEFAULT_STORAGE, FORMAT, Ledger, Status, file_digest
+from ferray.ledger.reading import DEFAULT_STORAGE, ENDED, FORMAT, Ledger, Status, file_digest
 
-__all__ = ["DEFAULT_STORAGE", "FORMAT", "Ledger", "Status", "file_digest"]
+__all__ = ["DEFAULT_STORAGE", "ENDED", "FORMAT", "Ledger", "Status", "file_digest"]

@@ -26,7 +26,7 @@ Keys = Annotated[list[str] | None, typer.Argument(metavar="[KEY]...", help="The 
 OfStudy = Annotated[str | None, typer.Option(help="Trials of this study.")]
 Variants = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Of this variant; may be given several times, like the next.")]
 Seeds = Annotated[list[int] | None, typer.Option(help="With this seed.")]
-Statuses = Annotated[list[str] | None, typer.Option(help="finished, diverged, failed, running, interrupted or damaged.")]
+Statuses = Annotated[list[str] | None, typer.Option(help="finished, diverged, stopped, failed, running, interrupted or damaged.")]
 Since = Annotated[str | None, typer.Option(metavar="WHEN", help="Not older: a date such as 2026-11-24, or 30m, 12h, 3d ago.")]
 Settings = Annotated[list[str] | None, typer.Option("--config", metavar="NAME=VALUE", help="With this value in their config.")]
 Unused = Annotated[bool, typer.Option("--unused", help="That no study plans any more.")]

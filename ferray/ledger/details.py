@@ -63,6 +63,9 @@ def page(found: dict[str, Any]) -> Iterator[str]:
         attempts = f", {record['attempts']} attempts" if record.get("attempts", 1) > 1 else ""
         size = f"{record['parameters']:,} parameters" if record.get("parameters") else "parameters not known"
         yield f"  {record['epochs']} epochs in {record['seconds']:.1f} s, ended {record['ended']}{attempts}; {size}"
+    stopped = record.get("stopped")
+    if stopped:
+        yield f"  stopped early by {stopped['scheduler']} at epoch {stopped['epoch']}: {stopped['reason']}"
     for place in found["studies"]:
         yield f"  in study {place['study']}: variant {place['variant']}, sample {place['sample']}"
     if not found["studies"]:

@@ -6,7 +6,7 @@
     trials/<key>/predictions.npz      class probabilities of every validation and test image, at the selected and the last epoch
     trials/<key>/weights.safetensors  the network at the selected epoch, where the study keeps weights
     trials/<key>/record.json          how it ended, written last; a trial without it is unfinished
-    trials/<key>/checkpoint.pt        where an unfinished trial goes on
+    trials/<key>/checkpoint.pt        where a trial goes on that is unfinished, failed or stopped early
     trials/<key>/lock                 held by the driver whose trial is writing
     data/<fingerprint>/               classes, counts, labels and images that the report shows
     code/<digest>/                    a user's own code that trials stand on: code.json names it, source/ holds its files
@@ -40,8 +40,13 @@ DEFAULT_STORAGE = "ferray_results"
 
 RECORD: dict[str, Any] = {"key": str, "status": str, "digests": dict, "epochs": int, "seconds": int | float, "ended": str}
 """What every record has."""
+KNOWN: dict[str, Any] = {"selected_epoch": int, "attempts": int, "error": dict, "environment": dict, "stopped": dict}
+"""What a record may have, or null in its place."""
 
-Status = Literal["finished", "diverged", "failed", "running", "interrupted", "missing", "damaged"]
+Status = Literal["finished", "diverged", "stopped", "failed", "running", "interrupted", "missing", "damaged"]
+
+ENDED: frozenset[Status] = frozenset({"finished", "diverged", "stopped", "failed"})
+"""The states of trials that have a record; failed ones run again where that is asked for, stopped ones where all epochs are wanted."""
 
 
 class Ledger:
@@ -137,10 +142,10 @@ class Ledger:
     def record(self, key: str) -> dict[str, Any] | None:
         """How the trial ended, or None while it has not. Raises LedgerError where the record is damaged."""
         try:
-            record = self._read(self.record_file(key), RECORD, {"selected_epoch": int, "attempts": int, "error": dict, "environment": dict})
+            record = self._read(self.record_file(key), RECORD, KNOWN)
         except FileNotFoundError:
             return None
-        if record["key"] != key or record["status"] not in ("finished", "diverged", "failed"):
+        if record["key"] != key or record["status"] not in ENDED or (record["status"] == "stopped") != bool(record.get("stopped")):
             raise LedgerError(f"{self.record_file(key)} is not the record of trial {key}")
         return record
 
@@ -148,6 +153,18 @@ class Ledger:
         """What a failed trial raised, as the last line of its traceback."""
         error = (self.record(key) or {}).get("error") or {}
         return f"{error.get('type')}: {error.get('message')}"
+
+    def stopped(self, key: str) -> dict[str, Any]:
+        """What stopped a trial early: ``scheduler`` and the rest of its rule, ``epoch``, ``reason``. Empty for any other trial."""
+        return dict((self.record(key) or {}).get("stopped") or {})
+
+    def is_stopped_by(self, key: str, rule: Mapping[str, Any] | None) -> bool:
+        """Whether a trial was stopped early by this very rule, so that a plan with the rule has no more to do.
+
+        Without a rule the trial is wanted in full length, and the answer is no.
+        """
+        stopped = self.stopped(key)
+        return bool(stopped) and rule is not None and all(stopped.get(name) == value for name, value in rule.items())
 
     def epochs(self, key: str) -> list[dict[str, Any]]:
         """One row per epoch, in order; numbers that were not finite are None. An unfinished trial has the rows so far."""

@@ -54,7 +54,7 @@ def rerun(
     try:
         for name, own in groups.items():
             for entry in own:
-                if keep_weights or entry.status in ("finished", "diverged", "damaged"):
+                if keep_weights or entry.status in ("finished", "diverged", "stopped", "damaged"):
                     place = removal.put_aside(ledger, entry.key)
                     if place is None:
                         raise LedgerError(f"{entry.label} ({entry.key}) has begun to run meanwhile")
@@ -101,8 +101,11 @@ def _by_study(ledger: Ledger, trials: Sequence[Entry], study: str | None) -> dic
 
 def _check(ledger: Ledger, study: Study, trials: Sequence[Entry]) -> None:
     """Raises LedgerError where the study, planned today, has no such trial any more; a trial's key says all that it stands on."""
+    from ferray.running.confirmation import confirmation
+
     data = study.load_data()
-    planned = {trial.key for trial in study.plan(data)}
+    plan = study.plan(data)
+    planned = {trial.key for trial in (*plan, *confirmation(study, data, ledger, plan).trials)}
     strays = [entry for entry in trials if entry.key not in planned]
     if strays:
         first = strays[0]

@@ -17,7 +17,7 @@ MOST_IN_A_TERMINAL = 1000
 RIGHT = {"seed", "sample", "epochs", "selected", "val. accuracy", "seconds", "size", "planned", "bytes"}
 """Columns of numbers."""
 
-COLORS = {"finished": "green", "diverged": "yellow", "failed": "red", "damaged": "red", "running": "cyan"}
+COLORS = {"finished": "green", "diverged": "yellow", "stopped": "yellow", "failed": "red", "damaged": "red", "running": "cyan"}
 
 
 def show(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -64,13 +64,20 @@ class LedgerWriter:
         self._retry_failed = retry_failed
         self._locks: dict[str, IO[bytes]] = {}
         self._attempts: dict[str, _Attempt] = {}
+        self._environments: dict[str, Mapping[str, Any] | None] = {}
         with _storage_errors(self._ledger.path):
             self._ledger.path.mkdir(parents=True, exist_ok=True)
             if not (self._ledger.path / "ledger.json").exists():
                 _write_json(self._ledger.path / "ledger.json", {"format": FORMAT})
 
-    def begin(self, key: str, identity: Mapping[str, Any]) -> Begun:
-        """Asks for the right to write a trial. A second call for a trial that this writer has open starts a new attempt."""
+    def begin(
+        self, key: str, identity: Mapping[str, Any], rule: Mapping[str, Any] | None = None, environment: Mapping[str, Any] | None = None
+    ) -> Begun:
+        """Asks for the right to write a trial. A second call for a trial that this writer has open starts a new attempt.
+
+        A trial that a scheduler stopped early is ``done`` where that was by this ``rule``; elsewhere it goes on, and its record stays
+        beside the new one. ``environment`` is where the trial runs, for a record that the trial itself cannot write.
+        """
         with _storage_errors(self._ledger.trial_folder(key)):
             if key not in self._locks:
                 lock = acquire(self._ledger, key)
@@ -78,26 +85,35 @@ class LedgerWriter:
                     return Begun("busy")
                 self._locks[key] = lock
             try:
-                return self._open(key, identity)
+                begun = self._open(key, identity, rule)
             except BaseException:
                 self._close(key)
                 raise
+            if begun.outcome == "run":
+                self._environments[key] = environment
+            return begun
 
-    def _open(self, key: str, identity: Mapping[str, Any]) -> Begun:
+    def _open(self, key: str, identity: Mapping[str, Any], rule: Mapping[str, Any] | None) -> Begun:
         if self._ledger.status(key, verify=True) == "damaged":
             self._set_aside(key)
-            return self.begin(key, identity)
+            return self.begin(key, identity, rule)
         record = self._ledger.record(key)
         if record is not None:
-            if record["status"] != "failed" or not self._retry_failed:
+            if not self._goes_on(record, rule):
                 self._close(key)
                 return Begun("done")
-            os.replace(self._ledger.record_file(key), self._ledger.trial_folder(key) / f"failure-{record['attempts']}.json")
+            word = "failure" if record["status"] == "failed" else "stopped"
+            os.replace(self._ledger.record_file(key), self._ledger.trial_folder(key) / f"{word}-{record['attempts']}.json")
         for half_written in self._ledger.trial_folder(key).glob(".*"):  # by a driver that was killed
             half_written.unlink()
         attempt = self._attempts[key] = self._next_attempt(key)
         _write_json(self._ledger.identity_file(key), {"key": key, **identity})
         return Begun("run", attempt.number, self._checkpoint(key))
+
+    def _goes_on(self, record: Mapping[str, Any], rule: Mapping[str, Any] | None) -> bool:
+        if record["status"] == "stopped":
+            return not self._ledger.is_stopped_by(record["key"], rule)
+        return bool(record["status"] == "failed" and self._retry_failed)
 
     def append(self, key: str, attempt: int, row: Mapping[str, Any], checkpoint: bytes | None = None) -> None:
         """Adds an epoch's row, in place of rows that an earlier attempt left from that epoch on, then the checkpoint, if given.
@@ -122,7 +138,8 @@ class LedgerWriter:
     ) -> None:
         """Closes a trial for good: predictions and weights first, the record last.
 
-        ``summary`` holds status, selected_epoch, parameters, environment and error; the writer adds the rest. ``weights`` is the
+        ``summary`` holds status, selected_epoch, parameters, environment and error, and ``stopped`` for a trial that was stopped early;
+        the writer adds the rest. ``weights`` is the
         content of a safetensors file.
         """
         started = self._check(key, attempt).started
@@ -146,7 +163,7 @@ class LedgerWriter:
                 "digests": {file.name: file_digest(file) for file in files},
             }
             _write_json(self._ledger.record_file(key), record)
-            if summary["status"] != "failed":  # a failed trial goes on from its last epoch when it is retried
+            if summary["status"] not in ("failed", "stopped"):  # these go on from their last epoch where they are wanted again
                 self._ledger.checkpoint_file(key).unlink(missing_ok=True)
             self._close(key)
 
@@ -156,6 +173,17 @@ class LedgerWriter:
             return
         summary = {"status": "failed", "selected_epoch": None, "parameters": None, "environment": environment, "error": error}
         self.finish(key, self._attempts[key].number, summary)
+
+    def stop(self, key: str, stopped: Mapping[str, Any]) -> None:
+        """Records that a scheduler has stopped a trial which this writer has open; its process can write no more.
+
+        ``stopped`` tells the scheduler's rule, the epoch and the reason. The trial selects no epoch and has no predictions, so that
+        nothing takes it for a result. Nothing happens where the trial is not open any more.
+        """
+        if key in self._attempts:
+            nothing = {"selected_epoch": None, "parameters": None, "error": None}
+            summary = {"status": "stopped", **nothing, "environment": self._environments[key], "stopped": dict(stopped)}
+            self.finish(key, self._attempts[key].number, summary)
 
     def release(self, key: str, attempt: int) -> None:
         """Gives up the right to write a trial, which stays as it is. Nothing happens where another attempt has taken its place."""
@@ -169,6 +197,7 @@ class LedgerWriter:
 
     def _close(self, key: str) -> None:
         self._attempts.pop(key, None)
+        self._environments.pop(key, None)
         lock = self._locks.pop(key, None)
         if lock is not None:
             lock.close()

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -28,11 +28,13 @@ from ferray.ledger.writer import LedgerWriter
 from ferray.running.interruption import handlers_kept, terminated_as_interrupted, undisturbed
 from ferray.running.machine import Machine, cluster_address
 from ferray.running.ray_log import diverted, settle
-from ferray.running.trainable import STORAGE_FAILED, tune_trial
+from ferray.running.scheduling import WithinVariants
+from ferray.running.trainable import STORAGE_FAILED, ActorWriter, tune_trial
 
 if TYPE_CHECKING:
     from ferray.data import Dataset, Split
     from ferray.running.progress import Progress
+    from ferray.running.trainable import Writer
     from ferray.study import Study
     from ferray.trial import Trial
 
@@ -46,10 +48,11 @@ STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.E
 
 @contextmanager
 def experiments(
-    study: Study, data: Dataset, ledger: Ledger, progress: Progress, *, address: str | None, retry_failed: bool
+    study: Study, plan: list[Trial], data: Dataset, ledger: Ledger, progress: Progress, *, address: str | None, retry_failed: bool
 ) -> Iterator[Callable[[list[Trial]], bool]]:
     """Connects to Ray and gives the function that runs trials on it; in the end disconnects, and stops what was started here.
 
+    ``plan`` holds all trials of the study, of which those of tuning may have to be compared with the ones that run.
     Raises ResourceError where no cluster answers, or this machine lacks what each trial asks for.
     """
     log = ledger.tune_folder / f"{study.name}.log"
@@ -64,7 +67,7 @@ def experiments(
                 if is_ours and not cluster_address(address):  # a cluster may still grow
                     there().check(study)
                 actor = _writer_actor(ledger.path, retry_failed)
-                yield lambda trials: _run(study, trials, data, actor, ledger, progress)
+                yield lambda trials: _run(study, plan, trials, data, actor, ledger, progress)
         finally:
             if is_ours:
                 with undisturbed():
@@ -146,14 +149,15 @@ def _in_memory(data: Dataset) -> Dataset:
     return replace(data, train=plain(data.train), validation=plain(data.validation), test=plain(data.test))
 
 
-def _run(study: Study, todo: list[Trial], data: Dataset, actor: Any, ledger: Ledger, progress: Progress) -> bool:
+def _run(study: Study, plan: list[Trial], todo: list[Trial], data: Dataset, actor: Any, ledger: Ledger, progress: Progress) -> bool:
     """One Tune experiment over the given trials; True where the user interrupted it.
 
     The configs are resolved before, so that their keys are known and the ledger can be asked; to Tune they are a grid.
     """
     trials = {trial.key: trial for trial in todo}
     points = [{"key": trial.key, "variant": trial.variant, "seed": trial.config.seed, **trial.overrides} for trial in todo]
-    relay = _Relay(trials, ledger, progress)
+    relay = _Relay(trials, ledger, progress, ActorWriter(actor))
+    may_stop = any(trial.stopping for trial in todo)
     resources = {"cpu": study.processors, "gpu": study.gpus}
     given = {"trials": trials, "data": _in_memory(data), "actor": actor, "keep_weights": study.keep_weights}
     tuner = tune.Tuner(
@@ -161,6 +165,7 @@ def _run(study: Study, todo: list[Trial], data: Dataset, actor: Any, ledger: Led
         param_space={"trial": tune.grid_search(points)},
         tune_config=tune.TuneConfig(
             reuse_actors=True,
+            scheduler=WithinVariants(plan, trials, ledger.epochs, relay.stop) if may_stop else None,
             trial_name_creator=lambda one: trials[one.config["trial"]["key"]].label.replace(" ", "-"),
             trial_dirname_creator=lambda one: str(one.config["trial"]["key"]),
         ),
@@ -209,13 +214,15 @@ def _last_line(text: str) -> str:
 
 
 class _Relay(Callback):
-    """Tells the progress what Tune reports, and remembers which trials ended."""
+    """Tells the progress what Tune reports, the ledger what the scheduler stops, and remembers which trials ended."""
 
-    def __init__(self, trials: dict[str, Trial], ledger: Ledger, progress: Progress) -> None:
+    def __init__(self, trials: dict[str, Trial], ledger: Ledger, progress: Progress, writer: Writer) -> None:
         self._trials = trials
         self._ledger = ledger
         self._progress = progress
+        self._writer = writer
         self._interrupted: threading.Event | None = None
+        self._stopped: set[str] = set()
         self.ended: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -253,10 +260,17 @@ class _Relay(Callback):
         if result.get("status") == STORAGE_FAILED:
             raise LedgerError(result["error"])
 
+    def stop(self, trial: Trial, stopped: Mapping[str, Any]) -> None:
+        """Called by the scheduler with what it stops and why, while the trial waits for its answer: its record is written at once."""
+        self._writer.stop(trial.key, stopped)
+        self._stopped.add(trial.key)
+
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Called by Tune when a trial's function has returned."""
+        """Called by Tune when a trial's function has returned, or the scheduler has stopped it."""
         status = (trial.last_result or {}).get("status", "finished")
-        self._end(trial, "finished" if status == "running" else status)
+        if status == "running":  # the last word was an epoch
+            status = "stopped" if _key(trial) in self._stopped else "finished"
+        self._end(trial, status)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called by Tune when a trial's process died and it is to go on in another."""

@@ -62,6 +62,8 @@ def _head(progress: Progress, width: int) -> Text:
     for name, style in (("done", "green"), ("running", "cyan"), ("waiting", ""), ("failed", "bold red" if counts["failed"] else "dim")):
         if counts[name] or not is_narrow:
             text.append("  ").append(f"{counts[name]:,} {name}", style=style)
+    if progress.stopped:
+        text.append("  ").append(f"{progress.stopped:,} stopped early", style="yellow")
     return text
 
 

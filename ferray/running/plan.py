@@ -16,6 +16,7 @@ from rich.text import Text
 from ferray import environment
 from ferray.ledger import DEFAULT_STORAGE, Ledger
 from ferray.running.check import check
+from ferray.running.confirmation import NOTHING_AFTER, Confirmation, choices, confirmation
 from ferray.running.display import note
 from ferray.running.estimate import Pace, counted, duration, from_ledger, from_probe, makespan
 from ferray.running.machine import Machine, cluster_address
@@ -38,7 +39,8 @@ class Plan:
 
     ``states`` has one of STATES by key, ``epochs`` how many epochs a trial has that has not ended. ``slots`` is how many trials run at
     a time on ``machine``, 0 where it lacks what they ask for; ``pace`` is empty where nobody knows how long an epoch takes.
-    ``drawn_again`` says how many samples are left where some have the same values.
+    ``drawn_again`` says how many samples are left where some have the same values. ``after`` is what follows from the tuning of a study
+    that is tuned; its trials, as far as known, are among ``trials``.
     """
 
     study: str
@@ -53,6 +55,12 @@ class Plan:
     gpus: float
     pace: Pace
     drawn_again: str = ""
+    after: Confirmation = NOTHING_AFTER
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether settings are chosen for each variant before the variants are compared."""
+        return any(trial.phase == "tuning" for trial in self.trials)
 
     @property
     def to_run(self) -> list[Trial]:
@@ -68,21 +76,25 @@ class Plan:
 
     @property
     def trial_seconds(self) -> float | None:
-        """What all trials to be run take, one after another; None where that is not known of each of them."""
-        jobs = self._jobs()
-        return None if jobs is None else sum(jobs)
+        """What all trials to be run take, those of a confirmation among them, one after another; None where one's is not known."""
+        stages = self._stages()
+        return None if stages is None else sum(map(sum, stages))
 
     @property
     def seconds(self) -> float | None:
         """From the first to the last trial; None where that is not known."""
-        jobs = self._jobs()
-        return None if jobs is None or not self.slots else makespan(jobs, self.slots)
+        stages = self._stages()
+        return None if stages is None or not self.slots else sum(makespan(jobs, self.slots) for jobs in stages)
 
-    def _jobs(self) -> list[float] | None:
+    def _stages(self) -> list[list[float]] | None:
+        """What each trial takes: those to be run, and then those that there may be at most once it is known how these ended."""
         todo = self.to_run
-        if any(trial.key not in self.pace.seconds for trial in todo):
+        if any(trial.key not in self.pace.seconds for trial in (*todo, *self.after.expected)):
             return None
-        return [self.pace.seconds[trial.key] * self._left(trial) for trial in todo]
+        return [
+            [self.pace.seconds[trial.key] * self._left(trial) for trial in todo],
+            [self.pace.seconds[trial.key] * trial.config.epochs for trial in self.after.expected],
+        ]
 
     def _left(self, trial: Trial) -> int:
         return max(0, trial.config.epochs - self.epochs.get(trial.key, 0))
@@ -104,13 +116,17 @@ def make_plan(
     does, also where a network, a loss or a transform that the study names does not do what it must.
     """
     say = say or (lambda line: None)
+    if study.tuning and local:
+        study.tuning.check_local()
     ledger = Ledger(storage or DEFAULT_STORAGE)
     data = study.load_data()
     for told in data.notes:
         say(note(told))
     trials = study.plan(data)
+    after = confirmation(study, data, ledger, trials, retry_failed=retry_failed)
+    trials += after.trials
     unique = {trial.key: trial for trial in trials}
-    states = {key: _state(ledger, key) for key in unique}
+    states = {key: _state(ledger, trial) for key, trial in unique.items()}
     epochs = {key: 0 if states[key] == "in the ledger" else ledger.resumable_epochs(key) for key in unique}
     address = None if local else cluster_address(address)
     machine = _cluster(address) if address else Machine.here(gpus=study.gpus > 0)
@@ -118,12 +134,13 @@ def make_plan(
     plan = Plan(study.name, _described(data), trials, states, epochs, retry_failed, machine, slots, study.processors, study.gpus, Pace())
     todo = plan.to_run
     check(todo, data, say)
-    pace = from_ledger(ledger, todo, data, processor=environment.processor()) if todo else Pace()
-    unknown = [trial for trial in todo if trial.key not in pace.seconds]
+    priced = [*todo, *after.expected]
+    pace = from_ledger(ledger, priced, data, processor=environment.processor()) if todo else Pace()
+    unknown = [trial for trial in priced if trial.key not in pace.seconds]
     if unknown and not address and slots:
         say("probing how fast this machine trains: a few steps of each network, nothing is kept")
-        pace = pace.filled(todo, from_probe(unknown, data))
-    return Plan(**{**vars(plan), "pace": pace, "drawn_again": _drawn_again(study)})
+        pace = pace.filled(priced, from_probe(unknown, data))
+    return Plan(**{**vars(plan), "pace": pace, "drawn_again": _drawn_again(study), "after": after})
 
 
 def _drawn_again(study: Study) -> str:
@@ -133,13 +150,13 @@ def _drawn_again(study: Study) -> str:
     return f"{different:,} of {counted(len(drawn), 'sample')} (a value was drawn again)" if different < len(drawn) else ""
 
 
-def _state(ledger: Ledger, key: str) -> str:
-    status = ledger.status(key)
-    if status in ("finished", "diverged"):
+def _state(ledger: Ledger, trial: Trial) -> str:
+    status = ledger.status(trial.key)
+    if status in ("finished", "diverged") or (status == "stopped" and ledger.is_stopped_by(trial.key, trial.rule)):
         return "in the ledger"
     if status in ("failed", "running"):
         return status
-    return "half-trained" if status == "interrupted" and ledger.resumable_epochs(key) else "to run"
+    return "half-trained" if status in ("interrupted", "stopped") and ledger.resumable_epochs(trial.key) else "to run"
 
 
 def _cluster(address: str) -> Machine:
@@ -164,8 +181,16 @@ def _described(data: Dataset) -> str:
 
 def drawn(plan: Plan) -> RenderableType:
     """The plan for people: a table of variants by seeds or counts, and sentences about what a run takes."""
-    table = _by_seed(plan) if _has_columns_for_seeds(plan) else _by_count(plan)
-    return Group(table, Text(), *(Text(sentence) for sentence in sentences(plan)))
+    if plan.is_tuned:
+        tables = [_by_count(plan, "tuning", lambda trial: trial.phase == "tuning")]
+        if plan.after.expected:
+            tables.append(_expected(plan))
+        elif plan.after.trials:
+            tables.append(_by_count(plan, "confirmation", lambda trial: trial.phase != "tuning"))
+    else:
+        tables = [_by_seed(plan) if _has_columns_for_seeds(plan) else _by_count(plan)]
+    spaced = [part for table in tables for part in (table, Text())]
+    return Group(*spaced, *(Text(sentence) for sentence in sentences(plan)))
 
 
 def _has_columns_for_seeds(plan: Plan) -> bool:
@@ -187,22 +212,33 @@ def _by_seed(plan: Plan) -> Table:
     return table
 
 
-def _by_count(plan: Plan) -> Table:
-    states = [state for state in STATES if state in plan.states.values()]
-    table = _table()
+def _by_count(plan: Plan, heading: str = "variant", counts_in: Callable[[Trial], bool] = lambda trial: True) -> Table:
+    """A line for each variant: how many samples, seeds and trials it has, and in which states; of trials that count in, each once."""
+    trials = list({(trial.variant, trial.key): trial for trial in plan.trials if counts_in(trial)}.values())
+    states = [state for state in STATES if any(plan.states[trial.key] == state for trial in trials)]
+    table = _table(heading)
     for name in ("samples", "seeds", "trials", *states):
         table.add_column(name, justify="right")
-    for variant in dict.fromkeys(trial.variant for trial in plan.trials):
-        own = [trial for trial in plan.trials if trial.variant == variant]
+    for variant in dict.fromkeys(trial.variant for trial in trials):
+        own = [trial for trial in trials if trial.variant == variant]
         counts = Counter(plan.states[trial.key] for trial in own)
         numbers = [len({trial.sample for trial in own}), len({trial.config.seed for trial in own}), len(own)]
         table.add_row(variant, *(f"{number:,}" for number in numbers), *(f"{counts[state]:,}" if counts[state] else "" for state in states))
     return table
 
 
-def _table() -> Table:
+def _expected(plan: Plan) -> Table:
+    """A line for each variant: how many trials of confirmation it may have at most."""
+    table = _table("confirmation")
+    table.add_column("trials, at most", justify="right")
+    for variant, number in Counter(trial.variant for trial in plan.after.expected).items():
+        table.add_row(variant, f"{number:,}")
+    return table
+
+
+def _table(heading: str = "variant") -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    table.add_column("variant", no_wrap=True, overflow="ellipsis")
+    table.add_column(heading, no_wrap=True, overflow="ellipsis")
     return table
 
 
@@ -218,12 +254,34 @@ def sentences(plan: Plan) -> list[str]:
     told = [f"study {plan.study} on {plan.data}", f"{counted(len(plan.states), 'trial')} planned: {there}"]
     if plan.drawn_again:
         told.append(plan.drawn_again)
+    if plan.is_tuned:
+        told += _of_tuning(plan)
     if states["failed"] and not plan.retry_failed:
         told.append("failed trials stay as they are; --retry-failed runs them again")
     if not todo:
         return [*told, "nothing to run"]
-    told.append(f"{counted(len(todo), 'trial')} to run, {counted(plan.epochs_left, 'epoch')}")
+    expected = plan.after.expected
+    then = f", and then at most {counted(len(expected), 'trial')} of confirmation, " if expected else ""
+    then += counted(sum(trial.config.epochs for trial in expected), "epoch") if expected else ""
+    told.append(f"{counted(len(todo), 'trial')} to run, {counted(plan.epochs_left, 'epoch')}{then}")
+    stopping = next((trial.stopping for trial in todo if trial.stopping), None)
+    if stopping:
+        told.append(f"{stopping.scheduler} may stop trials of tuning early, by others of their variant: these are the most epochs and time")
     return [*told, _time(plan)]
+
+
+def _of_tuning(plan: Plan) -> list[str]:
+    """Which variants have fewer settings to choose from, and what comes after or was chosen."""
+    tuning = [trial for trial in plan.trials if trial.phase == "tuning"]
+    samples = Counter(variant for variant, _ in {(trial.variant, trial.sample): None for trial in tuning})
+    most = max(samples.values())
+    fewer = [
+        f"{variant} has {counted(number, 'sample')} to choose from, not {most:,}: it fixes what tells the others apart"
+        for variant, number in samples.items()
+        if number < most
+    ]
+    follows = "once these have ended, each variant runs at its own best settings and at the baseline's best ones, on fresh seeds"
+    return [*fewer, *(choices(plan.after, tuning) or [follows])]
 
 
 def _time(plan: Plan) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
-from ferray.ledger import DEFAULT_STORAGE
+from ferray.ledger import DEFAULT_STORAGE, ENDED
 from ferray.running.estimate import cost, makespan
 
 if TYPE_CHECKING:
@@ -49,9 +49,10 @@ class Best:
 class Progress:
     """What is known of a run, kept up by whoever runs the trials, and shown by a display, which hears of every change.
 
-    ``trials`` are all of the study. ``statuses`` says how each one stood before, and ``epochs`` how many it had, and ``accuracies``
-    the highest validation accuracy of those that ended. ``expected`` holds seconds per epoch by key, as far as known before, and
-    ``storage`` is the ledger's folder as the user wrote it.
+    ``trials`` are all of the study that are known, and ``later`` has a stand-in for each that may follow from how these end. ``statuses``
+    says how each one stood before, and ``epochs`` how many it had, and ``accuracies`` the highest validation accuracy of those that
+    ended. ``expected`` holds seconds per epoch by key, as far as known before, and ``storage`` is the ledger's folder as the user wrote
+    it.
     """
 
     study: str
@@ -63,6 +64,7 @@ class Progress:
     shape: Sequence[int]
     expected: Mapping[str, float] = field(default_factory=dict)
     storage: str = DEFAULT_STORAGE
+    later: Sequence[Trial] = ()
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
@@ -70,20 +72,39 @@ class Progress:
         self.lock = threading.RLock()
         """Held while the figures change, and to be held while several are read by another thread."""
         self.running: dict[str, Running] = {}
-        self.todo = {key for key in self.trials if self.statuses.get(key) not in ("finished", "diverged", "failed")}
+        self.todo = {key for key in self.trials if self.statuses.get(key) not in ENDED}
         self.at_once = 1
         self.doing = ""
         """What is being done before trials can run."""
         self._planned = len(self.todo)
         self._paces: dict[str, list[float]] = {}
         self._highest: dict[str, float] = {}
-        self._costs = {key: cost(one.config, self.shape, one.attachments.digests.get("model")) for key, one in self.trials.items()}
+        self._costs = {one.key: self._cost(one) for one in (*self.trials.values(), *self.later)}
 
     def again(self, key: str) -> None:
-        """A failed trial is to run again."""
+        """A trial that has a record, as a failed one, is to run again or to go on."""
         with self.lock:
             self.todo.add(key)
             self._planned = len(self.todo)
+
+    def extend(
+        self,
+        trials: Mapping[str, Trial],
+        statuses: Mapping[str, str],
+        epochs: Mapping[str, int],
+        accuracies: Mapping[str, float],
+        todo: Sequence[Trial],
+    ) -> None:
+        """The trials that stand-ins stood for are known now, with how each one stands and which are to run."""
+        with self.lock:
+            self.later = ()
+            self.trials = {**self.trials, **trials}
+            self.statuses.update(statuses)
+            self.epochs.update(epochs)
+            self.accuracies.update(accuracies)
+            self.todo |= {trial.key for trial in todo}
+            self._planned += len(todo)
+            self._costs |= {key: self._cost(trial) for key, trial in trials.items()}
 
     def start(self, trial: Trial) -> None:
         """A trial has begun, or goes on."""
@@ -139,20 +160,26 @@ class Progress:
         return {
             "done": len(self.trials) - len(self.todo) - failed,
             "running": running,
-            "waiting": max(0, len(self.todo) - running),
+            "waiting": max(0, len(self.todo) - running) + len(self.later),
             "failed": failed,
         }
 
     @property
+    def stopped(self) -> int:
+        """How many trials were stopped early; they count as done, unless they are to go on."""
+        return sum(status == "stopped" for key, status in self.statuses.items() if key not in self.todo)
+
+    @property
     def ended(self) -> tuple[int, int]:
         """How many trials have ended in this run, of how many."""
-        return self._planned - len(self.todo), self._planned
+        return self._planned - len(self.todo), self._planned + len(self.later)
 
     @property
     def epochs_done(self) -> tuple[int, int]:
         """How many epochs there are, of all; a trial that has ended counts whole, wherever it stopped."""
         whole = {key: trial.config.epochs for key, trial in self.trials.items()}
-        return sum(min(self.epochs.get(key, 0), whole[key]) if key in self.todo else whole[key] for key in whole), sum(whole.values())
+        done = sum(min(self.epochs.get(key, 0), whole[key]) if key in self.todo else whole[key] for key in whole)
+        return done, sum(whole.values()) + sum(trial.config.epochs for trial in self.later)
 
     @property
     def images_per_second(self) -> float:
@@ -176,20 +203,35 @@ class Progress:
                 return None
             spent = now - self.running[key].since if key in self.running else 0.0
             jobs.append(max(0.0, pace * (trial.config.epochs - self.epochs.get(key, 0)) - min(spent, pace)))
-        return makespan(jobs, self.at_once)
+        after = []
+        for trial in self.later:
+            pace = self._pace(trial)
+            if pace is None:
+                return None
+            after.append(pace * trial.config.epochs)
+        return makespan(jobs, self.at_once) + makespan(after, self.at_once)
 
     def best(self) -> list[Best]:
-        """The best of each variant that has a finished trial, among its samples with the most finished seeds."""
+        """The best of each variant that has a finished trial, among its samples with the most finished seeds.
+
+        Once a trial of a tuned study's confirmation has finished, these alone, each variant at its own settings, have a say.
+        """
+        phases = {self.trials[key].phase for key in self.accuracies}
+        phase = "final" if "final" in phases else "tuning"
         found: dict[tuple[str, int], list[float]] = {}
         for key, accuracy in self.accuracies.items():
             trial = self.trials[key]
-            found.setdefault((trial.variant, trial.sample), []).append(accuracy)
+            if trial.phase == phase:
+                found.setdefault((trial.variant, trial.sample), []).append(accuracy)
         best: dict[str, Best] = {}
         for variant in dict.fromkeys(trial.variant for trial in self.trials.values()):
             samples = [Best(variant, mean(values), len(values)) for (name, _), values in found.items() if name == variant]
             if samples:
                 best[variant] = max(samples, key=lambda one: (one.seeds, one.accuracy))
         return list(best.values())
+
+    def _cost(self, trial: Trial) -> str:
+        return cost(trial.config, self.shape, trial.attachments.digests.get("model"))
 
     def _pace(self, trial: Trial) -> float | None:
         """Seconds per epoch."""

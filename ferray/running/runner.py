@@ -23,6 +23,7 @@ from ferray.errors import LedgerError
 from ferray.ledger import DEFAULT_STORAGE, Ledger
 from ferray.ledger.writer import LedgerWriter
 from ferray.running.check import check
+from ferray.running.confirmation import NOTHING_AFTER, Confirmation, choices, confirmation, document, missing
 from ferray.running.display import Display, Lines, fitting, note
 from ferray.running.estimate import Pace, counted, duration, from_ledger, makespan
 from ferray.running.interruption import terminated_as_interrupted
@@ -84,20 +85,25 @@ def run(
     storage = Ledger(given).path.absolute()
     if local:
         Machine.here(gpus=study.gpus > 0).check(study)
+        if study.tuning:
+            study.tuning.check_local()
     data = study.load_data()
     for told in data.notes:
         display.say(note(told))
     plan = study.plan(data)
     ledger = Ledger(storage)
-    trials = {trial.key: trial for trial in plan if only is None or trial.key in only}
-    for trial in trials.values():
-        if ledger.status(trial.key, verify=True) == "damaged":
-            place = LedgerWriter(storage).set_aside(trial.key)
-            if place is not None:  # else another driver has seen to it
-                display.say(f"the record of {trial.label} is damaged; it was set aside as {place} and will run again")
-    todo = _missing(ledger, trials.values(), retry_failed=retry_failed)
-    pace = from_ledger(ledger, todo, data, processor=environment.processor()) if todo else Pace()
-    display.say(_what_is_to_do(study, trials, todo, ledger, pace, 1 if local else _slots(study, address)))
+    trials = _wanted(plan, only)
+    _set_damaged_aside(ledger, trials, display)
+    after = confirmation(study, data, ledger, plan, retry_failed=retry_failed, only=only)
+    confirming = _wanted(after.trials, only)
+    _set_damaged_aside(ledger, confirming, display)
+    trials |= confirming
+    todo = missing(ledger, trials.values(), retry_failed=retry_failed)
+    later = list(after.expected) if only is None else []
+    pace = from_ledger(ledger, [*todo, *later], data, processor=environment.processor()) if todo else Pace()
+    display.say(_what_is_to_do(study, trials, todo, later, ledger, pace, 1 if local else _slots(study, address)))
+    for line in choices(after, plan):
+        display.say(line)
     check(todo, data, display.say)
     if todo and not local:
         from ferray.running.experiment import check_resources
@@ -105,40 +111,82 @@ def run(
         check_resources(study, address)
     writer = LedgerWriter(storage, retry_failed=retry_failed)
     if only is None:
-        _save(writer, study, plan, data, text)
+        _save(writer, study, plan, data, text, after)
     interrupted = False
     if todo:
-        progress = _progress(study, trials, todo, data, ledger, pace, display, given)
+        progress = _progress(study, trials, todo, later, data, ledger, pace, display, given)
         try:
             with terminated_as_interrupted(), display.watch(progress), _stopped_in_the_end(progress, ledger):
                 here = (
                     _in_this_process(study, data, ledger, writer, progress)
                     if local
-                    else _on_ray(study, data, ledger, progress, address, retry_failed)
+                    else _on_ray(study, plan, data, ledger, progress, address, retry_failed)
                 )
                 with here as execute:
                     interrupted = _until_done(todo, ledger, execute, display)
+                    if study.tuning and after.chosen is None and not interrupted:
+                        after = confirmation(study, data, ledger, plan)
+                        confirming = _wanted(after.trials, only)
+                        further = _confirm(plan, after, confirming, ledger, progress, retry_failed=retry_failed)
+                        if only is None:
+                            _save(writer, study, plan, data, text, after)
+                        later = []
+                        trials |= confirming
+                        todo = [*todo, *further]
+                        interrupted = _until_done(further, ledger, execute, display)
         except KeyboardInterrupt:
             interrupted = True
         except LedgerError as error:
             raise LedgerError(f"{error}; what has ended is kept, and the same command goes on once this is mended") from error
     statuses = {key: ledger.status(key) for key in trials}
     failures = {trial.label: ledger.failure(trial.key) for trial in trials.values() if statuses[trial.key] == "failed"}
-    ended = len(todo) - len(_missing(ledger, todo, retry_failed=False))
+    ended = len(todo) - len(missing(ledger, todo))
     if interrupted:
-        display.say(_interrupted(todo, ledger))
+        display.say(_interrupted(todo, later, ledger))
     return Outcome(storage, study.name, dict(Counter[str](statuses.values())), ended, failures, interrupted)
 
 
-def _interrupted(todo: list[Trial], ledger: Ledger) -> str:
-    missing = _missing(ledger, todo, retry_failed=False)
-    half_trained = sum(ledger.resumable_epochs(trial.key) > 0 for trial in missing)
+def _wanted(trials: Iterable[Trial], only: Collection[str] | None) -> dict[str, Trial]:
+    """By key; of one that is both final and frozen the first, which is the final one."""
+    found: dict[str, Trial] = {}
+    for trial in trials:
+        if only is None or trial.key in only:
+            found.setdefault(trial.key, trial)
+    return found
+
+
+def _set_damaged_aside(ledger: Ledger, trials: dict[str, Trial], display: Display) -> None:
+    for trial in trials.values():
+        if ledger.status(trial.key, verify=True) == "damaged":
+            place = LedgerWriter(ledger.path).set_aside(trial.key)
+            if place is not None:  # else another driver has seen to it
+                display.say(f"the record of {trial.label} is damaged; it was set aside as {place} and will run again")
+
+
+def _confirm(
+    plan: list[Trial], after: Confirmation, trials: dict[str, Trial], ledger: Ledger, progress: Progress, *, retry_failed: bool
+) -> list[Trial]:
+    """Tells of what tuning chose, and hands the trials that follow from it to the progress; the ones of these that are to run."""
+    for line in choices(after, plan):
+        progress.display.say(line)
+    _set_damaged_aside(ledger, trials, progress.display)
+    further = missing(ledger, trials.values(), retry_failed=retry_failed)
+    if after.chosen is not None:
+        there = len(trials) - len(further)
+        progress.display.say(f"{counted(len(trials), 'trial')} of confirmation planned, {there} in the ledger, {len(further)} to run")
+        progress.extend(trials, *_standing(ledger, trials), further)
+    return further
+
+
+def _interrupted(todo: list[Trial], later: list[Trial], ledger: Ledger) -> str:
+    left = missing(ledger, todo)
+    half_trained = sum(ledger.resumable_epochs(trial.key) > 0 for trial in left)
     half = f", {half_trained} of them from a checkpoint" if half_trained else ""
     command = _command()
     again = f"go on with: {command}" if command.startswith("python -m") else "run the same again to go on"
-    return (
-        f"interrupted: what has ended is kept, {counted(len(missing), 'trial')} {'is' if len(missing) == 1 else 'are'} left{half}; {again}"
-    )
+    then = f", and then at most {counted(len(later), 'trial')} of confirmation" if later else ""
+    are = "is" if len(left) == 1 else "are"
+    return f"interrupted: what has ended is kept, {counted(len(left), 'trial')} {are} left{half}{then}; {again}"
 
 
 def _slots(study: Study, address: str | None) -> int | None:
@@ -149,8 +197,25 @@ def _slots(study: Study, address: str | None) -> int | None:
 
 
 def _progress(
-    study: Study, trials: dict[str, Trial], todo: list[Trial], data: Dataset, ledger: Ledger, pace: Pace, display: Display, storage: str
+    study: Study,
+    trials: dict[str, Trial],
+    todo: list[Trial],
+    later: list[Trial],
+    data: Dataset,
+    ledger: Ledger,
+    pace: Pace,
+    display: Display,
+    storage: str,
 ) -> Progress:
+    statuses, epochs, accuracies = _standing(ledger, trials)
+    progress = Progress(study.name, trials, statuses, epochs, accuracies, display, data.image_shape, pace.seconds, storage, later)
+    for trial in todo:
+        progress.again(trial.key)
+    return progress
+
+
+def _standing(ledger: Ledger, trials: dict[str, Trial]) -> tuple[dict[str, str], dict[str, int], dict[str, float]]:
+    """By key: the status of each trial, how many epochs it has, and of the finished ones the highest validation accuracy."""
     statuses = {key: str(ledger.status(key)) for key in trials}
     rows = {key: ledger.epochs(key) for key in trials}
     accuracies = {}
@@ -158,11 +223,7 @@ def _progress(
         reached = [row["validation_accuracy"] for row in rows[key] if row.get("validation_accuracy") is not None]
         if status == "finished" and reached:
             accuracies[key] = max(reached)
-    epochs = {key: len(found) for key, found in rows.items()}
-    progress = Progress(study.name, trials, statuses, epochs, accuracies, display, data.image_shape, pace.seconds, storage)
-    for trial in todo:
-        progress.again(trial.key)
-    return progress
+    return statuses, {key: len(found) for key, found in rows.items()}, accuracies
 
 
 @contextmanager
@@ -175,28 +236,37 @@ def _stopped_in_the_end(progress: Progress, ledger: Ledger) -> Iterator[None]:
             progress.stop({key: len(ledger.epochs(key)) for key in progress.running})
 
 
-def _missing(ledger: Ledger, trials: Iterable[Trial], *, retry_failed: bool) -> list[Trial]:
-    done = {"finished", "diverged"} if retry_failed else {"finished", "diverged", "failed"}
-    return [trial for trial in trials if ledger.status(trial.key) not in done]
-
-
-def _what_is_to_do(study: Study, trials: dict[str, Trial], todo: list[Trial], ledger: Ledger, pace: Pace, slots: int | None) -> str:
+def _what_is_to_do(
+    study: Study, trials: dict[str, Trial], todo: list[Trial], later: list[Trial], ledger: Ledger, pace: Pace, slots: int | None
+) -> str:
     there = len(trials) - len(todo)
-    plan = f"study {study.name}: {counted(len(trials), 'trial')} planned, {there} in the ledger, {len(todo)} to run"
+    plan = f"study {study.name}: {_planned(study, trials)} planned, {there} in the ledger, {len(todo)} to run"
+    if later:
+        plan += f", and then at most {counted(len(later), 'trial')} of confirmation"
     if not todo:
         return plan
     begun = {trial.key: len(ledger.epochs(trial.key)) for trial in todo}
     half_trained = sum(epochs > 0 for epochs in begun.values())
-    left = {trial.key: trial.config.epochs - begun[trial.key] for trial in todo}
-    told = [f"about {counted(sum(left.values()), 'epoch')}"]
-    if all(key in pace.seconds for key in left):
-        jobs = [pace.seconds[key] * epochs for key, epochs in left.items()]
-        takes = f"{duration(makespan(jobs, slots))}" if slots else f"{duration(sum(jobs))} of training"
-        told.append(f"{takes} by {pace.basis}")
+    stages = [[(trial.key, trial.config.epochs - begun[trial.key]) for trial in todo], [(one.key, one.config.epochs) for one in later]]
+    told = [f"about {counted(sum(epochs for stage in stages for _, epochs in stage), 'epoch')}"]
+    if all(key in pace.seconds for stage in stages for key, _ in stage):
+        jobs = [[pace.seconds[key] * epochs for key, epochs in stage] for stage in stages]
+        seconds = sum(makespan(stage, slots) if slots else sum(stage) for stage in jobs)
+        told.append(f"{duration(seconds)}{'' if slots else ' of training'} by {pace.basis}")
     return f"{plan}{f', {half_trained} of them half-trained' if half_trained else ''} ({', '.join(told)})"
 
 
-def _save(writer: LedgerWriter, study: Study, plan: list[Trial], data: Dataset, text: str | None) -> None:
+def _planned(study: Study, trials: dict[str, Trial]) -> str:
+    if study.tuning is None:
+        return counted(len(trials), "trial")
+    tuning = sum(trial.phase == "tuning" for trial in trials.values())
+    confirming = f" and {len(trials) - tuning:,} of confirmation" if len(trials) > tuning else ""
+    return f"{counted(tuning, 'trial')} of tuning{confirming}"
+
+
+def _save(
+    writer: LedgerWriter, study: Study, plan: list[Trial], data: Dataset, text: str | None, after: Confirmation = NOTHING_AFTER
+) -> None:
     description = data.summary()
     arrays: dict[str, NDArray[Any]] = {}
     for name in ("validation", "test"):
@@ -228,6 +298,7 @@ def _save(writer: LedgerWriter, study: Study, plan: list[Trial], data: Dataset, 
             },
             "smallest_effect": study.smallest_effect,
             "ablation": study.ablate.describe() if study.ablate else None,
+            "tuning": document(study, after),
             "published": {name: numbers.model_dump(exclude_none=True) for name, numbers in study.published.items()},
             "plan": [
                 {
@@ -238,7 +309,7 @@ def _save(writer: LedgerWriter, study: Study, plan: list[Trial], data: Dataset, 
                     "overrides": trial.overrides,
                     "phase": trial.phase,
                 }
-                for trial in plan
+                for trial in [*plan, *after.trials]
             ],
         },
     )
@@ -271,16 +342,16 @@ def _until_done(todo: list[Trial], ledger: Ledger, execute: Executor, display: D
                 display.say(f"waiting for {counted(len(todo), 'trial')} that another driver is running")
             is_waiting = True
             time.sleep(POLL_SECONDS)
-        todo = _missing(ledger, todo, retry_failed=False)
+        todo = missing(ledger, todo)
     return False
 
 
 def _on_ray(
-    study: Study, data: Dataset, ledger: Ledger, progress: Progress, address: str | None, retry_failed: bool
+    study: Study, plan: list[Trial], data: Dataset, ledger: Ledger, progress: Progress, address: str | None, retry_failed: bool
 ) -> AbstractContextManager[Executor]:
     from ferray.running.experiment import experiments
 
-    return experiments(study, data, ledger, progress, address=address, retry_failed=retry_failed)
+    return experiments(study, plan, data, ledger, progress, address=address, retry_failed=retry_failed)
 
 
 @contextmanager

@@ -30,7 +30,9 @@ CHECKPOINT_SHARE = 0.05
 class Writer(Protocol):
     """What a trial asks of the ledger; see ferray.ledger.writer.LedgerWriter."""
 
-    def begin(self, key: str, identity: Mapping[str, Any]) -> Begun:
+    def begin(
+        self, key: str, identity: Mapping[str, Any], rule: Mapping[str, Any] | None = None, environment: Mapping[str, Any] | None = None
+    ) -> Begun:
         """Asks for the right to write."""
 
     def append(self, key: str, attempt: int, row: Mapping[str, Any], checkpoint: bytes | None = None) -> None:
@@ -46,6 +48,9 @@ class Writer(Protocol):
     ) -> None:
         """Closes the trial."""
 
+    def stop(self, key: str, stopped: Mapping[str, Any]) -> None:
+        """Closes a trial that a scheduler has stopped."""
+
     def release(self, key: str, attempt: int) -> None:
         """Leaves the trial as it is."""
 
@@ -60,9 +65,11 @@ class ActorWriter:
     def __init__(self, actor: Any) -> None:
         self._actor = actor
 
-    def begin(self, key: str, identity: Mapping[str, Any]) -> Begun:
+    def begin(
+        self, key: str, identity: Mapping[str, Any], rule: Mapping[str, Any] | None = None, environment: Mapping[str, Any] | None = None
+    ) -> Begun:
         """Asks for the right to write."""
-        begun: Begun = self._call("begin", key, identity)
+        begun: Begun = self._call("begin", key, identity, rule, environment)
         return begun
 
     def append(self, key: str, attempt: int, row: Mapping[str, Any], checkpoint: bytes | None = None) -> None:
@@ -79,6 +86,10 @@ class ActorWriter:
     ) -> None:
         """Closes the trial; returns once its record is on disk."""
         self._call("finish", key, attempt, summary, predictions, weights)
+
+    def stop(self, key: str, stopped: Mapping[str, Any]) -> None:
+        """Records that a scheduler has stopped the trial; returns once its record is on disk."""
+        self._call("stop", key, stopped)
 
     def release(self, key: str, attempt: int) -> None:
         """Leaves the trial as it is."""
@@ -101,11 +112,11 @@ def run_trial(trial: Trial, data: Dataset, writer: Writer, report: Callable[[dic
     ``report`` is called with each epoch's row. ``keep_weights`` hands those of the selected epoch to the ledger. What the training
     raises is recorded as a failure; what the ledger or ``report`` raises is not, since it says nothing about the trial.
     """
-    begun = writer.begin(trial.key, trial.identity)
+    machine = {**environment.describe(), **_settings(trial.config)}  # before training: the code may be edited meanwhile
+    begun = writer.begin(trial.key, trial.identity, trial.rule, machine)
     if begun.outcome != "run":
         return begun.outcome
     try:
-        machine = {**environment.describe(), **_settings(trial.config)}  # before training: the code may be edited meanwhile
         try:
             epoch = _train(trial, data, writer, begun, report, keep_weights=keep_weights)
         except TrainingError as failure:

@@ -1,0 +1,115 @@
+"""Tuning within an ablation: on which seeds settings are chosen for each variant, and which are the best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from ferray.config import Frozen
+from ferray.errors import ConfigError
+from ferray.seeds import Seeds
+from ferray.trial import Stopping
+
+FIRST_SEED = 1_000_000
+"""Of tuning, where only a number of seeds is given: beyond any number of the study's own seeds, so that more of those change nothing."""
+
+
+class Tuning(Frozen):
+    """Chooses settings for every variant by itself, on seeds of its own, before the study's `seeds` compare the variants."""
+
+    seeds: Seeds = 1
+    """How many (1000000, 1000001, ...), or which, each sample is tried on; none of the study's own."""
+    scheduler: Literal["none", "asha", "median"] = "none"
+    """What stops hopeless samples early: none trains all in full, asha keeps the best at each rung, median stops what is below it."""
+    grace_epochs: Annotated[int, Field(ge=1)] = 1
+    """No trial is stopped before so many epochs."""
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    """Of asha: one of so many trials goes on beyond a rung, and rungs are so many times as far apart."""
+    within: Literal["variant"] = "variant"
+    """The trials that a scheduler compares with each other: those of one variant."""
+
+    @property
+    def all_seeds(self) -> list[int]:
+        """The seeds of tuning, one by one."""
+        return [FIRST_SEED + number for number in range(self.seeds)] if isinstance(self.seeds, int) else self.seeds
+
+    def check(self, samples: int, confirming: Collection[int]) -> None:
+        """Raises ConfigError where there is nothing to choose, or a seed would both choose the settings and judge them."""
+        if samples < 2:
+            told = "there is one sample to choose from; say in `search` what is tried, and in `num_samples` how often"
+            raise ConfigError.at("tuning", told)
+        if len(set(self.all_seeds)) < len(self.all_seeds):
+            raise ConfigError.at("tuning.seeds", f"each seed once, not {self.seeds}")
+        shared = [seed for seed in self.all_seeds if seed in confirming]
+        if shared:
+            both = f"{', '.join(map(str, shared[:5]))}{', ...' * (len(shared) > 5)}"
+            told = f"seeds that choose the settings cannot judge them too: {both} {'is' if len(shared) == 1 else 'are'} also in `seeds`"
+            raise ConfigError.at("tuning.seeds", told)
+
+    @property
+    def stopping(self) -> Stopping | None:
+        """What may stop the trials of tuning early; None for nothing."""
+        if self.scheduler == "none":
+            return None
+        return Stopping(self.scheduler, self.grace_epochs, self.reduction_factor if self.scheduler == "asha" else None)
+
+    @field_validator("within", mode="before")
+    @classmethod
+    def _never_across(cls, given: object) -> object:
+        if given != "variant":
+            raise ValueError(
+                "must be 'variant': trials are stopped early only by trials of their own variant. Augmentation and regularization slow "
+                "convergence, so that rungs across variants would stop the very variants under study, and bias every comparison"
+            )
+        return given
+
+    def check_scheduler(self, epochs: int, searched: Collection[str]) -> None:
+        """Raises ConfigError where the scheduler could stop nothing, or would compare what cannot be compared.
+
+        ``epochs`` is the length of the study's shortest trials, ``searched`` the dotted names of the fields that are searched.
+        """
+        if self.scheduler == "none":
+            return
+        if "epochs" in searched:
+            told = f"{self.scheduler} compares trials at the same epoch, where trials of another length are at another point of theirs"
+            raise ConfigError.at("tuning.scheduler", f"{told}: do not search `epochs`, or write none")
+        if self.grace_epochs >= epochs:
+            told = f"must be less than the {epochs} epochs of a trial, not {self.grace_epochs}, else {self.scheduler} stops nothing"
+            raise ConfigError.at("tuning.grace_epochs", told)
+
+    def check_local(self) -> None:
+        """Raises ConfigError where the scheduler needs what a run without Ray does not have."""
+        if self.scheduler != "none":
+            told = f"{self.scheduler} is one of Ray Tune's schedulers, and --local (local=True) runs without Ray"
+            raise ConfigError.at("tuning.scheduler", f"{told}: leave it out, or write none (--set tuning.scheduler=none)")
+
+
+@dataclass(frozen=True)
+class Score:
+    """The validation accuracy, 0..1, of one finished trial of tuning."""
+
+    variant: str
+    sample: int
+    accuracy: float
+
+
+def choose(finished: Iterable[Score]) -> dict[str, int]:
+    """The sample of each variant with the highest mean accuracy, among those with the most finished seeds; the first among equals.
+
+    Losing a bad seed is thereby no advantage. Variants without a finished trial have none.
+    """
+    found: dict[tuple[str, int], list[float]] = {}
+    for score in finished:
+        if math.isfinite(score.accuracy):
+            found.setdefault((score.variant, score.sample), []).append(score.accuracy)
+    ranks = {place: (len(values), fmean(values)) for place, values in found.items()}
+    best: dict[str, int] = {}
+    for variant, sample in sorted(ranks):
+        if variant not in best or ranks[variant, sample] > ranks[variant, best[variant]]:
+            best[variant] = sample
+    return best
