@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from simulations.scenarios import LEDGERS, LIMITS, METRICS
+from simulations.scenarios import FACTORIALS, LEDGERS, LIMITS, METRICS
 
 COLUMNS = {
     "seeds": "seeds",
@@ -42,7 +42,7 @@ def tables(results: dict[str, Any]) -> Iterator[str]:
     for part, group in groupby(results["worlds"], key=lambda world: world["part"]):
         worlds = list(group)
         yield from ("", f"## {part}", "", *([TEXTS[part], ""] if part in TEXTS else []))
-        yield from _by_metric(worlds) if part == METRICS else _by_world(worlds)
+        yield from _by_name(worlds, SEVERAL[part]) if part in SEVERAL else _by_world(worlds)
 
 
 def _by_world(worlds: list[dict[str, Any]]) -> Iterator[str]:
@@ -63,8 +63,8 @@ def _by_world(worlds: list[dict[str, Any]]) -> Iterator[str]:
         )
 
 
-def _by_metric(worlds: list[dict[str, Any]]) -> Iterator[str]:
-    yield _row(["world", "seeds", "metric", "over seeds", "over images", "over both", "p < 0.05 without an effect"])
+def _by_name(worlds: list[dict[str, Any]], heading: str) -> Iterator[str]:
+    yield _row(["world", "seeds", heading, "over seeds", "over images", "over both", "false difference"])
     yield _row(["---", "--:", "---", *["--:"] * 4])
     for world in worlds:
         for metric in dict.fromkeys(name.split(": ")[0] for name in world["shares"]):
@@ -84,6 +84,9 @@ def _cell(share: dict[str, Any] | None) -> str:
 def _row(cells: list[Any]) -> str:
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
+
+SEVERAL = {FACTORIALS: "contrasts", METRICS: "metric"}
+"""Parts whose worlds have several lines, and what these are."""
 
 INTRODUCTION = """# Simulations: how often what ferray says is so
 
@@ -120,9 +123,12 @@ If one variant collapses in one seed of twenty, most studies of five seeds see n
 do to the mean: their intervals speak about trainings that do not collapse. Where a collapse is seen, the interval is so wide that nothing
 is decided; collapsed networks are remarked on and divergences counted, which is the answer to look at. Near-identical images that nobody
 has grouped are taken for more evidence than they are; ferray looks for them, and counts those it finds once.""",
+    FACTORIALS: """\
+All eight variants of three factors. A false difference is one in a family: the three main effects, the three interactions or the three
+Shapley effects, of which those count that are zero in truth.""",
     METRICS: """\
 Seven classes, as rare and as hard as those of FER2013; disgust has about 15 images in 1,000. Where no image of a class is told apart
-differently by any two networks there is no interval, and no study is counted.""",
+differently by any two networks there is no interval, and no study is counted. A false difference is p < 0.05 of a single metric.""",
     LEDGERS: """\
 Three factors, left out one at a time; every trial is written to a ledger and read back, and the claims are judged.""",
 }

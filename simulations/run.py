@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from simulations.answers import ClassWorld
+from simulations.factorials import study_factorial
 from simulations.ledgers import study_ledgers
 from simulations.measures import Share, study_classes, study_world
 from simulations.scenarios import Scenario
+from simulations.worlds import World
 
 COVERAGE = (0.93, 0.97)
 """What is asked of a 95 % interval."""
@@ -23,7 +25,7 @@ POWER_OFF = 0.04
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a scenario showed: shares by what they measure, for ``ClassWorld`` with the metric before."""
+    """What a scenario showed: shares by what they measure, with the metric or the contrast before where there are several."""
 
     scenario: Scenario
     shares: dict[str, Share]
@@ -67,7 +69,9 @@ def outcome(scenario: Scenario, studies: int, seed: int) -> Outcome:
     """Runs a scenario."""
     started = time.monotonic()
     count = max(2, round(studies * scenario.effort))
-    if not isinstance(scenario.world, ClassWorld):
+    if scenario.factorial and isinstance(scenario.world, World):
+        shares = study_factorial(scenario.world, count, seed)
+    elif not isinstance(scenario.world, ClassWorld):
         shares = study_world(scenario.world, count, seed)
     elif scenario.ledgers:
         shares = study_ledgers(scenario.world, count, seed, scenario.lost)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulations.answers import ClassWorld
+from simulations.factorials import effects
 from simulations.worlds import World
 
 
@@ -17,6 +18,7 @@ class Scenario:
     world: World | ClassWorld
     holds: bool = True
     effort: float = 1.0  # studies, in units of those that are asked for
+    factorial: bool = False  # the contrasts of a design, not each variant
     ledgers: bool = False  # on disk, through the whole analysis
     lost: float = 0.0  # share of trials that have failed, in ledgers
 
@@ -27,13 +29,14 @@ TROUBLE = "Worlds that are not as the method assumes"
 FAMILIES = "Families of five comparisons with one baseline"
 MARGIN = "Effects at the margin, and none at all"
 LIMITS = "Where the intervals do not hold"
+FACTORIALS = "Factorial designs"
 METRICS = "Macro-F1, loss and recall"
 LEDGERS = "Ledgers on disk, through the whole analysis"
 
 
 def everything() -> list[Scenario]:
     """The full suite."""
-    return [*_grid(), *_trouble(), *_families(), *_margin(), *_limits(), *_metrics(), *_ledgers()]
+    return [*_grid(), *_trouble(), *_families(), *_margin(), *_limits(), *_factorials(), *_metrics(), *_ledgers()]
 
 
 def quick() -> list[Scenario]:
@@ -45,7 +48,8 @@ def quick() -> list[Scenario]:
         Scenario(TROUBLE, "clusters of 4 near-identical images, known", World(5, 300, twins=(0.5, 4))),
         Scenario(FAMILIES, "no effect", World(3, 300, effects=(0.0,) * 5)),
         Scenario(MARGIN, "effect of the margin of 4", World(5, 1000, effects=(4.0,), margin=4.0)),
-        Scenario(METRICS, "", ClassWorld(5, 300), effort=0.15),
+        Scenario(FACTORIALS, "no effect", World(3, 300, effects=(0.0,) * 7), effort=0.5, factorial=True),
+        Scenario(METRICS, "no effect", ClassWorld(5, 300), effort=0.15),
         Scenario(LEDGERS, "no effect", ClassWorld(3, 300, effects=(0.0,) * 3), effort=0.01, ledgers=True),
     ]
 
@@ -107,6 +111,15 @@ def _limits() -> list[Scenario]:
             Scenario(LIMITS, "half of the images in clusters of 4, unknown", World(seeds, twins=(0.5, 4), twins_known=False), holds=False)
             for seeds in SEEDS
         ),
+    ]
+
+
+def _factorials() -> list[Scenario]:
+    planted = {"no effect": (0.0,) * 7, "a main effect of 3 points and an interaction of 2": effects((3.0, 0.0, 0.0), (2.0, 0.0, 0.0))}
+    return [
+        Scenario(FACTORIALS, name, World(seeds, 1000, effects=own), factorial=True, effort=0.7)
+        for name, own in planted.items()
+        for seeds in SEEDS
     ]
 
 

@@ -138,7 +138,7 @@ def effects_table(info: FactorialInfo) -> Table:
             rows.append(tuple(row))
     caption = (
         f"Effects on accuracy on the {info.label} set in points, over {plural(len(info.seeds), 'seed')} that finished all "
-        f"{len(info.variants)} variants, with 95 % intervals: over seeds and images (crossed random factors, Satterthwaite), which the "
+        f"{len(info.variants)} variants, with 95 % intervals: over seeds and images (crossed random factors), which the "
         "verdicts rest on, over seeds alone (paired t) and over images alone. Main effects and interactions are a family each (Holm); an "
         f"effect that is certainly smaller than {info.smallest_effect:g} points is none."
     )
