@@ -28,12 +28,16 @@ def main(
     quickly: Annotated[bool, typer.Option("--quick", help="One world of each kind, to the terminal only; less than a minute.")] = False,
     studies: Annotated[int, typer.Option(help="Studies of each world.", min=20)] = 1000,
     seed: Annotated[int, typer.Option(help="Of all random numbers.")] = 0,
+    remake: Annotated[Path | None, typer.Option(help="Only write docs/simulations.md again, from this file of results.")] = None,
     workers: Annotated[int, typer.Option(help="Processes.", min=1)] = os.cpu_count() or 1,
 ) -> None:
     """Simulates studies of known truth.
 
     The full run takes half an hour on two cores; it writes simulations/results/DATE.json and docs/simulations.md.
     """
+    if remake is not None:
+        atomic.write(ROOT / "docs" / "simulations.md", page.page(json.loads(remake.read_text()), remake.name).encode())
+        return
     scenarios = quick() if quickly else everything()
     count = min(studies, 300) if quickly else studies
     started = time.monotonic()

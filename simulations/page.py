@@ -112,9 +112,10 @@ or more where seeds do little. The interval over both now weighs the tails of th
 (`Estimate.tail`): between 94.8 and 96.5 % for any mixture of normal seeds and images, at 99 % between 99.0 and 99.6 %. With two seeds
 that falls to 92.2 %; two seeds have no verdict.
 
-What to know besides: the interval over both is an estimate without a bias, and so with few seeds it may turn out narrower than the one
-over images. Verdicts need three seeds on both sides. A paired t interval supposes that differences are about normal over seeds: tails
-of t3 make it cover more often than it says, not less.
+What to know besides: where seeds have heavy tails, or a network in twenty collapses in all variants alike, intervals may cover in more
+than 97 %: a rare large value makes them wide, which costs power and no false verdict. Among missing trials are studies with two pairs of
+seeds, whose intervals over both are too narrow. The interval over both is an estimate without a bias, and so with few seeds it may turn out narrower than the one
+over images.
 """
 
 TEXTS = {
