@@ -114,8 +114,8 @@ that falls to 92.2 %; two seeds have no verdict.
 
 What to know besides: where seeds have heavy tails, or a network in twenty collapses in all variants alike, intervals may cover in more
 than 97 %: a rare large value makes them wide, which costs power and no false verdict. Among missing trials are studies with two pairs of
-seeds, whose intervals over both are too narrow. The interval over both is an estimate without a bias, and so with few seeds it may turn out narrower than the one
-over images.
+seeds, whose intervals over both are too narrow. The interval over both is an estimate without a bias, and so with few seeds it may turn
+out narrower than the one over images.
 """
 
 TEXTS = {
