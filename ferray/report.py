@@ -20,15 +20,39 @@ def main(
         ),
     ] = None,
     storage: Annotated[Path, typer.Option(help="The folder with the records, where a name or a file is given.")] = Path(DEFAULT_STORAGE),
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="A B", help="Lay two studies side by side instead, each given as STUDY-OR-DIR is."),
+    ] = None,
 ) -> None:
     """Writes the report of a study, as far as its trials are, and says where the page lies."""
     from ferray.analysis.report import make_report
 
+    if compare is not None:
+        if study is not None:
+            raise ConfigError(f"--compare takes two studies and no third; what is {study!r} for?")
+        _compare(*compare, storage)
+        return
     ledger, name = locate(study, storage)
     print(f"study {name} in {ledger.path}", flush=True)
     report = make_report(ledger.path, name)
     for remark in report.remarks:
         print(f"note: {remark}", flush=True)
+    print(f"report: {report.page}", flush=True)
+
+
+def _compare(first: str, second: str, storage: Path) -> None:
+    from ferray.analysis.comparison_page import make_comparison
+    from ferray.analysis.results import Results
+
+    found = [locate(given, storage) for given in (first, second)]
+    for ledger, name in found:
+        print(f"study {name} in {ledger.path}", flush=True)
+    report = make_comparison(*(Results.load(ledger, name) for ledger, name in found))
+    for remark in report.remarks:
+        print(f"note: {remark}", flush=True)
+    for sentence in report.summary:
+        print(sentence, flush=True)
     print(f"report: {report.page}", flush=True)
 
 

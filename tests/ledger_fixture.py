@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -69,11 +69,14 @@ def make_ledger(
     notes: Sequence[str] = (),
     dead: Sequence[str] = (),
     own_draws: Mapping[str, Sequence[dict[str, Any]]] | None = None,
+    quality_of: Callable[[str, int], float] | None = None,
+    document: Mapping[str, Any] | None = None,
 ) -> Made:
     """Writes a storage folder.
 
     ``shape`` is that of the images; ``test`` says what there is of the test split; ``dead`` names settings that change nothing (``seed``
-    may be one); ``own_draws`` gives variants samples of their own.
+    may be one); ``own_draws`` gives variants samples of their own; ``quality_of`` says about how accurate a variant's sample is (0..1);
+    ``document`` is what the study's document says beside or instead of what is made up here.
 
     ``published_epochs`` is how long the networks of the published numbers were trained; ``subset`` the part of the data used.
     ``outcome`` maps (variant, seed) to failed, diverged, missing or running; all others are finished. ``samples`` holds the search
@@ -102,6 +105,8 @@ def make_ledger(
                 made.keys[variant, sample, seed] = key
                 plan.append({"key": key, "variant": variant, "sample": sample, "seed": seed, "overrides": values})
                 quality = QUALITY.get(variant, max(0.3, 0.6 - 0.02 * number)) - 0.02 * min(sample, 8)
+                if quality_of is not None:
+                    quality = quality_of(variant, sample)
                 overfits = "augmentation" in removed
                 fate = fates.get((variant, seed), "finished")
                 if fate != "missing":
@@ -124,6 +129,7 @@ def make_ledger(
         "variants": described,
         "published": {"cnn": {"validation": 0.62217, "test": 0.62217, **length}} if published is None else published,
         "plan": plan,
+        **(document or {}),
     }
     folder = path / "studies" / name
     folder.mkdir(parents=True)
@@ -209,7 +215,10 @@ def _face(label: int, index: int, shape: tuple[int, int, int]) -> NDArray[np.uin
         image[(rows - 19) ** 2 + (columns - eye - shift) ** 2 < 6] = 40
     bend = (label % 7 - 3) * ((columns - 24 - shift) / 10) ** 2
     image[np.abs(rows - 34 - bend) + (np.abs(columns - 24 - shift) > 9) * 99 < 1.5] = 50
-    noise = np.random.default_rng(index).normal(0, 12, (height, width))
+    generator = np.random.default_rng(index)
+    patches = generator.normal(0, 45, (6, 6))  # no two faces are near-identical
+    image += patches[np.ix_(np.arange(height) * 6 // height, np.arange(width) * 6 // width)]
+    noise = generator.normal(0, 12, (height, width))
     tints = np.array([1.0]) if channels == 1 else np.array([1.0, 0.6 + 0.05 * (label % 7), 0.5])
     noisy: NDArray[np.uint8] = np.clip((image + noise) * tints[:, None, None], 0, 255).astype(np.uint8)
     return noisy

@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from ferray.analysis.ablation import ablation_info
 from ferray.analysis.accuracy import draw_models, models_info
 from ferray.analysis.confusion import LARGEST, ConfusionInfo, confusion_info, draw_confusion, pairs_info
 from ferray.analysis.curves import FEWEST, curves_info
+from ferray.analysis.effect_sentences import verdict_words
 from ferray.analysis.examples import examples_info
 from ferray.analysis.prose import search_sentences
 from ferray.analysis.results import Results
@@ -109,29 +109,29 @@ def test_published_numbers_are_compared_with_trainings_of_full_length_on_all_ima
     assert (full.shortened, short.shortened, part.shortened) == (None, (2, 50), None)
 
 
-def test_differences_are_paired_over_the_seeds_that_both_finished(results: Results) -> None:
+def test_effects_are_drawn_by_kind_with_their_verdicts_and_no_effect_looks_like_none(results: Results, tmp_path: Path) -> None:
     info = ablation_info(results)
-    assert [removal.variant for removal in info.removals] == list(results.variants)[2:]
-    trials = results.trials[results.trials["status"] == "finished"].set_index(["variant", "seed"])["test_accuracy"]
-    first, second, third = info.removals
-    differences = 100 * (trials["no augmentation"] - trials["cnn"]).dropna()
-    assert first.points["test"] == pytest.approx(differences.to_numpy())
-    assert first.difference["test"].n == 3
-    assert first.difference["test"].p == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)
-    assert (first.added, second.added, third.added) == (("augmentation",), ("input_scaling",), ("batch_norm",))
-    assert (second.diverged, second.planned, second.difference["test"].n) == (1, 4, 3)
-    step = 100 * (trials["no augmentation, input scaling"] - trials["no augmentation"]).dropna().mean()
-    assert second.step["test"].mean == pytest.approx(step)
-    assert first.images["test"].mean == pytest.approx(differences.mean())
-
-
-def test_differences_of_nothing_have_an_axis_that_makes_nothing_of_them(tmp_path: Path) -> None:
+    assert [panel.kind for panel in info.panels] == ["effect", "step", "variant"]
+    assert info.panels[1].names() == [
+        "input scaling after augmentation (n=2)",
+        "batch norm after augmentation\nand input scaling (n=3)",
+    ]
+    drawn = texts(figures.ablation_figure(results))
+    assert {verdict_words(claim) for panel in info.panels for claim in panel.claims} <= set(drawn)
     variants: Variants = {"cnn": ({}, []), "no penalty": ({"l2": 0.5}, ["l2"])}
     make_ledger(tmp_path, variants=variants, dead=("l2",), seeds=2, epochs=2)
-    results = Results.load(tmp_path, "report")
-    assert ablation_info(results).removals[0].points["test"] == (0, 0)
-    for axes in figures.ablation_figure(results).axes:
-        assert axes.get_xlim() == (-0.5, 0.5)
+    for axes in figures.ablation_figure(Results.load(tmp_path, "report")).axes:
+        assert axes.get_xlim() == (-0.625, 0.625)
+
+
+def test_many_effects_are_split_over_several_figures(results: Results) -> None:
+    info = ablation_info(results)
+    parts = info.split(4)
+    assert [[len(panel.claims) for panel in part.panels] for part in parts] == [[3, 1], [1, 1]]
+    assert [claim for part in parts for panel in part.panels for claim in panel.claims] == [
+        claim for panel in info.panels for claim in panel.claims
+    ]
+    assert info.split() == [info]
 
 
 def test_curves_have_a_line_per_finished_seed_and_their_mean(results: Results) -> None:
@@ -317,7 +317,7 @@ def test_fer2013_has_a_public_and_a_private_test_and_other_data_do_not(results: 
 
 def test_figures_say_how_many_seeds_stand_behind_them(results: Results) -> None:
     assert "dnn (n=3)" in texts(figures.models_figure(results))
-    assert "no augmentation (n=3)" in texts(figures.ablation_figure(results))
+    assert "augmentation (n=3)" in texts(figures.ablation_figure(results))
     assert "n = 3" in texts(figures.curves_figure(results))
 
 
@@ -365,22 +365,22 @@ def test_two_classes_and_tiny_colour_images_that_are_not_square_are_drawn(tmp_pa
 def test_figures_without_a_test_split_have_one_panel(tmp_path: Path) -> None:
     make_ledger(tmp_path, test="absent", data_name="mine", seeds=2, epochs=2)
     results = Results.load(tmp_path, "report")
+    assert len(figures.models_figure(results).axes) == 1
     for draw in (figures.models_figure, figures.ablation_figure):
-        figure = draw(results)
-        assert len(figure.axes) == 1
-        assert not [text for text in texts(figure) if "test" in text]
+        assert not [text for text in texts(draw(results)) if "test" in text]
 
 
-def test_labels_below_panels_side_by_side_do_not_meet(tmp_path: Path) -> None:
-    variants: Variants = {"baseline": ({}, []), "no-augmentation-batch_norm": ({"batch_norm": False}, ["batch_norm"])}
-    make_ledger(tmp_path, variants=variants, seeds=2, epochs=2)
+def test_names_verdicts_and_the_legend_of_effects_lie_inside_the_figure(tmp_path: Path) -> None:
+    removed = ["augmentation", "batch_norm", "input_scaling", "label_smoothing"]
+    variants: Variants = {"baseline": ({}, []), "no-" + "-".join(removed): ({"batch_norm": False}, removed)}
+    make_ledger(tmp_path, variants=variants, seeds=3, epochs=2)
     figure = figures.ablation_figure(Results.load(tmp_path, "report"))
     renderer = FigureCanvasAgg(figure).get_renderer()
     figure.draw(renderer)
-    told = [text for text in figure.findobj(Text) if "minus that of" in text.get_text()]
-    boxes = sorted((text.get_window_extent(renderer) for text in told), key=lambda box: box.x0)
-    assert boxes
-    assert all(left.x1 + 5 < right.x0 for left, right in pairwise(boxes))
+    boxes = [text.get_window_extent(renderer) for text in figure.findobj(Text) if text.get_text().strip()]
+    boxes += [legend.get_window_extent(renderer) for legend in figure.legends]
+    width, height = renderer.get_canvas_width_height()
+    assert all(box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1 for box in boxes)
 
 
 @pytest.mark.parametrize(

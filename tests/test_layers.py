@@ -206,7 +206,7 @@ ALLOWED = {
         "study",
         "study_file",
     },
-    "analysis": {"analysis", "atomic", "config", "errors", "ledger"},
+    "analysis": {"analysis", "atomic", "config", "data.duplicates", "errors", "ledger", "power"},
     "trained_model": {
         "attachments",
         "code",

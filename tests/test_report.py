@@ -109,7 +109,10 @@ def test_a_wide_table_scrolls_under_its_caption_and_breaks_no_word(page: Page, f
 
 def test_sentences_carry_mean_interval_and_number_of_seeds(page: Page) -> None:
     assert re.search(r"On the private test set, cnn reaches \d\d\.\d % \(95 % interval \d\d\.\d to \d\d\.\d over 3 seeds\)", page.text)
-    assert re.search(r"Removing augmentation changes accuracy by \S+ points \(95 % interval \S+ to \S+, 2 paired seeds\)", page.text)
+    effect = (
+        r"Augmentation: \S+ points \[\S+, \S+\] of accuracy on the private test set, 2 seeds x 160 images; no verdict from fewer than 3"
+    )
+    assert re.search(effect, page.text)
     confusion = r"The largest confusion of cnn, as a share of the true class, is \w+ taken for \w+, in \d\d\.\d % of its images"
     assert re.search(rf"{confusion} \(95 % interval \S+ to \S+, n = \d+, 3 seeds\)", page.text)
     assert "The largest confusions of cnn by share of the true class" in page.text
@@ -122,7 +125,8 @@ def test_failed_diverged_and_missing_trials_are_told_with_their_errors(page: Pag
     assert "12 of 15 planned trials finished" in page.text
     assert "failed: dnn, seed 1, after 4 epochs: RuntimeError: out of memory <while allocating>" in page.text
     assert 'File "training.py", line 12, in fit' in page.text
-    assert "Of its 3 trials, 1 diverged: missing here, not averaged away." in page.text
+    assert "1 seed of 3 is missing from it, not averaged away: seed 0 (no augmentation, input scaling diverged)." in page.text
+    assert "dnn, 1 of 3 trainings was lost (1 failed), of cnn 0 of 3; p = 1.000 (Fisher's exact test)." in page.text
     assert "1 missing" in page.text
     assert all(key in page.text for key in made.keys.values())
 
@@ -143,7 +147,7 @@ def test_figures_and_tables_are_files_too(file: Path) -> None:
     names = {one.name for one in (file.parent / "figures").iterdir()}
     figures = ("models", "curves", "ablation", "confusion", "confused_pairs", "examples")
     assert names == {f"{name}.{ending}" for name in figures for ending in ("png", "pdf")}
-    tables = ("models", "ablation", "confusion", "classes", "confused_pairs", "data", "trials")
+    tables = ("models", "effects", "effects_metrics", "effects_by_class", "confusion", "classes", "confused_pairs", "data", "trials")
     names = {one.name for one in (file.parent / "tables").iterdir()}
     assert names == {f"{name}.{ending}" for name in tables for ending in ("csv", "md", "tex")}
 
@@ -212,9 +216,10 @@ def test_a_study_without_a_file_shows_its_settings(tmp_path: Path, undrawn: None
 
 
 def test_an_ablation_without_a_pair_has_sentences_and_no_empty_figure(tmp_path: Path, undrawn: None) -> None:
-    make_ledger(tmp_path, seeds=1, outcome={("cnn", 0): "missing"}, epochs=4)
+    variants = {name: PATH[name] for name in ("cnn", "no augmentation")}
+    make_ledger(tmp_path, variants=variants, seeds=1, outcome={("cnn", 0): "missing"}, epochs=4)
     page = Page(write_report(tmp_path, "report"))
-    assert "no seed was finished both with and without augmentation" in page.text
+    assert "Augmentation: no seed was finished on both sides (cnn and no augmentation), so nothing is known of it." in page.text
     assert "ablation.png" not in " ".join(page.addresses)
 
 
@@ -251,7 +256,7 @@ def test_without_test_labels_everything_is_told_of_validation_with_a_warning(tmp
     assert "There are no figures on the test set." in page.text
     assert "they are optimistic, and no unseen images bear them out" in page.text
     assert re.search(r"On the validation set, cnn reaches \d\d\.\d %", page.text)
-    assert "Compared with cnn on the validation set: removing augmentation changes accuracy by" in page.text
+    assert re.search(r"Augmentation: \S+ points \[\S+, \S+\] of accuracy on the validation set, 2 seeds x 160 images", page.text)
     assert "Confusion matrix of cnn on the validation set" in page.text
     assert "There are no figures on a test set, so none here is of images that selected nothing." in page.text
     assert page.text.count("test set") == 2
@@ -334,7 +339,7 @@ def test_a_sample_that_lost_a_seed_is_not_chosen_and_the_page_says_by_what_rule(
 def test_networks_of_equal_accuracy_are_not_told_apart(tmp_path: Path, undrawn: None) -> None:
     variants: dict[str, tuple[dict[str, Any], list[str]]] = {"cnn": ({}, []), "penalty": ({"l2": 0.5}, [])}
     make_ledger(tmp_path, seeds=2, variants=variants, dead=("l2",), epochs=3)
-    assert "is on average the same as that of cnn" in Page(write_report(tmp_path, "report")).text
+    assert "penalty against cnn: 0.0 points" in Page(write_report(tmp_path, "report")).text
 
 
 def test_doubt_about_labels_is_told_only_where_errors_gather_there(tmp_path: Path, undrawn: None) -> None:

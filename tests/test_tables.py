@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 from ledger_fixture import make_ledger
 
-from ferray.analysis.ablation import ablation_info
 from ferray.analysis.accuracy import models_info
 from ferray.analysis.confusion import confusion_info, pairs_info
 from ferray.analysis.results import Results
-from ferray.analysis.tables import Table, ablation_table, models_table, pairs_table, trials_table
+from ferray.analysis.tables import Table, models_table, pairs_table, trials_table
 from ferray.analysis.wording import minutes, moment, network_label, sentence, signed, split_label
 
 AWKWARD = Table(
@@ -54,14 +53,6 @@ def test_the_model_table_has_sizes_seeds_intervals_and_published_numbers(results
     assert table.rows[0][table.columns.index("published")] == "62.2"
     assert row["published"] == ""
     assert " to " in row["95 % interval"]
-
-
-def test_the_ablation_table_has_a_row_per_removal_and_split(results: Results) -> None:
-    table = ablation_table(ablation_info(results))
-    assert len(table.rows) == 6
-    assert table.rows[0][:3] == ("no augmentation", "augmentation", "public test")
-    assert table.rows[1][-1] == "3 of 3"
-    assert "not corrected for several comparisons" in table.caption
 
 
 def test_the_pairs_table_counts_images_once(results: Results) -> None:

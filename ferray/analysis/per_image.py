@@ -38,10 +38,19 @@ def of_predictions(
     if metric == "macro_f1":
         return _macro_f1(predicted, labels, len(classes))
     if metric.startswith(CLASS) and metric.removeprefix(CLASS) in classes:
-        own = labels == classes.index(metric.removeprefix(CLASS))
-        recall = right[own].mean() if own.any() else np.nan
-        return np.asarray(recall + own * (right - recall) / max(own.mean(), 1 / len(labels)), dtype=float)
+        return of_class(right, labels == classes.index(metric.removeprefix(CLASS)))
     raise ValueError(f"no metric is called {metric!r}")
+
+
+def of_class(right: NDArray[np.floating], own: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """What ``per_image`` says of a class's recall, of the images [..., images] that are right, or of differences in these.
+
+    ``own`` [images] are the class's. The recall of a difference is the difference of the recalls. NaN for a class without images.
+    """
+    if not own.any():
+        return np.full(right.shape, np.nan)
+    recall = right[..., own].mean(axis=-1, keepdims=True)
+    return np.asarray(recall + own * (right - recall) / own.mean(), dtype=float)
 
 
 def _macro_f1(predicted: NDArray[np.integer], labels: NDArray[np.integer], classes: int) -> NDArray[np.float64]:

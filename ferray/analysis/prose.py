@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from ferray.analysis.ablation import AblationInfo, Removal
 from ferray.analysis.accuracy import ModelsInfo, ModelSummary
+from ferray.analysis.claims import Claim
 from ferray.analysis.confusion import ConfusionInfo, PairsInfo
 from ferray.analysis.curves import FEWEST, RISE, CurvesInfo, Process
+from ferray.analysis.effect_prose import with_caveats
 from ferray.analysis.samples import SearchInfo
-from ferray.analysis.statistics import Estimate, paired_difference
-from ferray.analysis.wording import count, factor_label, interval, listed, measured, plain, plural, represented, setting, signed, summed
+from ferray.analysis.wording import interval, listed, measured, plain, plural, represented, setting, signed, summed
 
 SUMMARIZED = 4
-"""Removals, and variants, that the summary tells; the sections below tell all."""
+"""Variants, and effects of each kind, that the summary tells; the sections below tell all."""
 
 
-def summary(models: ModelsInfo, ablation: AblationInfo, pairs: PairsInfo | None) -> list[str]:
-    """What a reader in a hurry should know: the networks' accuracy, the removals, the pair of classes of the largest share."""
+def summary(models: ModelsInfo, claims: Sequence[Claim], pairs: PairsInfo | None) -> list[str]:
+    """What a reader in a hurry should know: the networks' accuracy, the given claims, the pair of classes of the largest share."""
     finished = [model for model in models.models if model.finished]
     if not finished:
         return ["No trial has finished yet, so there is nothing to compare."]
@@ -32,11 +32,10 @@ def summary(models: ModelsInfo, ablation: AblationInfo, pairs: PairsInfo | None)
         parts = [f"{model.variant} reaches {measured(model.accuracy[models.headline])}" for model in told]
         rest = f"; {plural(len(free) - len(told), 'further variant')} below" if len(free) > len(told) else ""
         sentences.append(f"On the {models.labels[models.headline]} set, {listed(parts)}{rest}.")
-    effects = [_effect(removal, ablation.headline) for removal in ablation.removals if removal.difference[ablation.headline].n]
-    if effects:
-        first = effects[:SUMMARIZED]
-        rest = f"; {plural(len(effects) - len(first), 'further removal')} below" if len(effects) > len(first) else ""
-        sentences.append(f"Compared with {ablation.baseline} on the {ablation.labels[ablation.headline]} set: {'; '.join(first)}{rest}.")
+    for kind in dict.fromkeys(claim.kind for claim in claims):
+        own = [claim.sentence for claim in claims if claim.kind == kind and claim.estimates]
+        more = [f"{len(own) - SUMMARIZED} more of this kind below."] if len(own) > SUMMARIZED else []
+        sentences += [" ".join([*own[:SUMMARIZED], *more])] if own else []
     if pairs and pairs.pairs:
         pair = pairs.pairs[0]
         sure = f"95 % interval {interval(pair.share)}, n = {pair.share.n}, {plural(pairs.seeds, 'seed')}"
@@ -52,14 +51,15 @@ def _foremost(free: list[ModelSummary]) -> list[ModelSummary]:
     return [free[0], *(model for model in free[1:] if model in ranked)]
 
 
-def model_sentences(models: ModelsInfo) -> list[str]:
-    """Sizes, the difference between networks, what the images alone leave open, and how near published numbers are."""
+def model_sentences(models: ModelsInfo, variants: Sequence[Claim]) -> list[str]:
+    """The differences between networks by their claims, what the images alone leave open, and how near published numbers are."""
     by_name = [model for model in models.models if not model.removed and model.finished]
     if not by_name:
         return ["No trial of a complete network has finished yet."]
     first, split = by_name[0], models.headline
     images = models.images[split]
-    sentences = [_comparison(first, other, models) for other in _foremost(by_name)[1:]]
+    foremost = {model.variant for model in _foremost(by_name)}
+    sentences = [with_caveats(claim) for claim in variants if claim.subject in foremost]
     if first.accuracy[split].has_interval:
         sentences.append("Intervals over seeds speak about the training.")
     if any(model.accuracy[split].is_point for model in by_name):
@@ -107,23 +107,6 @@ def _place(value: float, low: float, high: float) -> str:
     return "below" if value < low else "above" if value > high else "inside"
 
 
-def _comparison(first: ModelSummary, other: ModelSummary, models: ModelsInfo) -> str:
-    shared = [seed for seed in other.seeds if seed in first.seeds]
-    own, reference = (dict(zip(model.seeds, model.values[models.headline], strict=True)) for model in (other, first))
-    difference = paired_difference([own[seed] for seed in shared], [reference[seed] for seed in shared])
-    sizes = [f"{model.variant} ({count(model.parameters)} parameters)" for model in (other, first)]
-    if not difference.n:
-        return f"No seed of both {sizes[0]} and {sizes[1]} has finished."
-    sure = "one seed, so no interval"
-    if difference.is_point:
-        sure = f"the same in all {difference.n} seeds"
-    elif difference.has_interval:
-        sure = f"paired difference, 95 % interval {interval(difference, sign=True)}, {difference.n} seeds"
-    gap = plain(abs(difference.mean))
-    lies = f"lies {gap} points {'above' if difference.mean > 0 else 'below'}" if float(gap) else "is on average the same as"
-    return f"The accuracy of {sizes[0]} {lies} that of {sizes[1]} on the {models.labels[models.headline]} set ({sure})."
-
-
 def process_sentences(curves: CurvesInfo) -> list[str]:
     """For each variant: the gap between training and validation, and in how many seeds the validation loss turns up."""
     sentences = [_process(one, curves.labels["validation"]) for one in curves.processes]
@@ -153,66 +136,6 @@ def _process(one: Process, label: str) -> str:
     average = " on average" if one.seeds > 1 else ""
     lowest = f"{plain(one.lowest_loss_epoch, 1 if one.seeds > 1 else 0)} of {one.epochs}{average}"
     return f"{one.variant} (n = {one.seeds}): {gap}; the loss on the {label} set{rise} is lowest at epoch {lowest}."
-
-
-def ablation_sentences(ablation: AblationInfo) -> list[str]:
-    """What each removal changes; nothing where the study removes nothing."""
-    sentences = []
-    for removal in ablation.removals:
-        estimate = removal.difference[ablation.headline]
-        lost = listed([f"{number} {word}" for number, word in ((removal.diverged, "diverged"), (removal.failed, "failed")) if number])
-        ended = f" Of its {plural(removal.planned, 'trial')}, {lost}: missing here, not averaged away." if lost else ""
-        if not estimate.n:
-            sentences.append(f"{removal.variant}: no seed was finished both with and without {_factors(removal)}.{ended}")
-            continue
-        effect = _effect(removal, ablation.headline)
-        where = f"on the {ablation.labels[ablation.headline]} set"
-        sentences.append(f"{effect[0].upper()}{effect[1:]} {where}{_reading(estimate)}.{ended}")
-    return sentences
-
-
-def path_sentences(ablation: AblationInfo, *, searched: bool = False) -> list[str]:
-    """What a path of removals can and cannot say, or that the study removes nothing; ``searched`` where each variant was tuned."""
-    if not ablation.removals:
-        return ["The study removes nothing, so there is no ablation."]
-    sentences = []
-    if len(ablation.removals) > 1:
-        sentences.append(
-            "The removals form a path: each variant takes away one thing more than the one before it. What a single step costs therefore "
-            "depends on the order of the path, and factors may interact; another order can give other steps, while the ends of the path "
-            "stay the same."
-        )
-    if searched:
-        sentences.append(
-            "Each variant stands here with the sample that the search chose for it, so a difference is that of two tuned variants, whose "
-            "other settings may differ too."
-        )
-    return sentences
-
-
-def _effect(removal: Removal, split: str) -> str:
-    estimate = removal.difference[split]
-    numbers = f"by {signed(estimate.mean)} points"
-    sure = "one seed, so no interval"
-    if estimate.is_point:
-        sure = f"the same in all {estimate.n} paired seeds"
-    elif estimate.has_interval:
-        sure = f"95 % interval {interval(estimate, sign=True)}, {estimate.n} paired seeds"
-    return f"removing {_factors(removal)} changes accuracy {numbers} ({sure})"
-
-
-def _factors(removal: Removal) -> str:
-    return listed([factor_label(name) for name in removal.removed])
-
-
-def _reading(estimate: Estimate) -> str:
-    if not estimate.has_interval:
-        return ""
-    if estimate.is_point:
-        return ", so that its interval is a point, which is no certainty"
-    if estimate.excludes_zero:
-        return ", an interval that excludes zero"
-    return ", an interval that contains zero: these seeds leave the sign of the effect open"
 
 
 def no_confusion(best: str | None) -> str:

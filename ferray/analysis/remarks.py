@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ferray.analysis.constant import constant_sentences
+from ferray.analysis.divergence import divergence_remarks
 from ferray.analysis.results import Results
 from ferray.analysis.twins import twin_sentences
 from ferray.analysis.wording import sentence
@@ -12,11 +13,20 @@ from ferray.config import flatten
 
 
 def remarks(results: Results) -> list[str]:
-    """Figures that are absent, with the reason; images that two splits share; trials of one answer; settings that reached nothing.
+    """What a reader must know before any number.
+
+    Figures that are absent, with the reason; images that two splits share; variants that lose trainings; trials of one answer; settings
+    that reached nothing.
 
     Empty where all is well.
     """
-    return [*_missing(results), *near_identical(results), *constant_sentences(results), *twin_sentences(results)]
+    return [
+        *_missing(results),
+        *near_identical(results),
+        *divergence_remarks(results),
+        *constant_sentences(results),
+        *twin_sentences(results),
+    ]
 
 
 def near_identical(results: Results) -> list[str]:

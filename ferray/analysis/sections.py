@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
-from ferray.analysis import details, figures, optimism, prose, tables
-from ferray.analysis.ablation import AblationInfo, ablation_info, draw_ablation
+from ferray.analysis import details, effect_prose, effect_tables, figures, optimism, prose, tables
+from ferray.analysis.ablation import ablation_info, draw_ablation, is_headline
 from ferray.analysis.accuracy import ModelsInfo, draw_models, models_info
+from ferray.analysis.claims import Claim
 from ferray.analysis.confusion import ANNOTATED, ConfusionInfo, PairsInfo, confusion_info, draw_confusion, draw_pairs, pairs_info
 from ferray.analysis.curves import CurvesInfo, curves_info, draw_curves
+from ferray.analysis.divergence import divergence_claims
+from ferray.analysis.effects import effect_claims
 from ferray.analysis.examples import ExamplesInfo, draw_examples, examples_info
+from ferray.analysis.factorial_section import interactions
 from ferray.analysis.fonts import unprintable
 from ferray.analysis.page import Page
 from ferray.analysis.remarks import notes, remarks
@@ -20,6 +25,7 @@ from ferray.analysis.results import Results
 from ferray.analysis.samples import SearchInfo, draw_search, search_info
 from ferray.analysis.selection import best_variant
 from ferray.analysis.stopped import stopped_info, stopped_sentences
+from ferray.analysis.tuned_section import tuning
 from ferray.analysis.twins import twins
 from ferray.analysis.votes import VotesInfo, draw_votes, votes_info, votes_sentences
 from ferray.analysis.wording import listed, moment, plain, plural, sentence, summed
@@ -28,15 +34,19 @@ CURVES_PER_FIGURE = 12
 """Variants in one figure of curves; more than these would be too small to read on a page."""
 
 
-def compose(results: Results) -> tuple[Page, dict[str, Any]]:
-    """All sections with their figures and tables, and what the template says around them."""
+def compose(results: Results) -> tuple[Page, list[Claim], dict[str, Any]]:
+    """All sections with their figures and tables, the claims that they are made from, and what the template says around them."""
     page = Page(figures.fonts_for(results))
-    models, ablation, search = models_info(results), ablation_info(results), search_info(results)
+    effects, divergences = effect_claims(results), divergence_claims(results)
+    claims: list[Claim] = [*effects, *divergences]
+    models, search = models_info(results), search_info(results)
+    headline = [claim for claim in effects if is_headline(results, claim)]
     confusion = confusion_info(results)
     pairs = pairs_info(confusion) if confusion else None
-    _models(page, models)
+    _models(page, models, [claim for claim in headline if claim.kind == "variant"])
     _process(page, curves_info(results))
-    _ablation(page, ablation, searched=search is not None)
+    _ablation(page, results, claims, searched=search is not None)
+    claims += [*interactions(page, results), *tuning(page, results)]
     page.section("confusion", "Which classes are confused")
     if confusion is None or pairs is None:
         page.say([prose.no_confusion(best_variant(results))])
@@ -49,19 +59,20 @@ def compose(results: Results) -> tuple[Page, dict[str, Any]]:
     if search is not None:
         _search(page, search, stopped)
     _test_set(page, optimism.opened_info(results))
+    claims += optimism.optimism_claims(results)
     _data(page, results)
     context = {
-        "summary": prose.summary(models, ablation, pairs),
+        "summary": prose.summary(models, [*headline, *divergences], pairs),
         "remarks": remarks(results),
         "protocol": [*prose.protocol_sentences(results.split_labels, searched=models.searched), *stopped],
         "labels": results.split_labels,
     }
-    return page, {**context, **_details(page, results)}
+    return page, claims, {**context, **_details(page, results)}
 
 
-def _models(page: Page, models: ModelsInfo) -> None:
+def _models(page: Page, models: ModelsInfo, variants: Sequence[Claim]) -> None:
     page.section("models", "Models")
-    page.say(prose.model_sentences(models))
+    page.say(prose.model_sentences(models, variants))
     page.tabulate(tables.models_table(models))
     published = ""
     if models.has_published:
@@ -91,18 +102,25 @@ def _process(page: Page, curves: CurvesInfo) -> None:
         )
 
 
-def _ablation(page: Page, ablation: AblationInfo, *, searched: bool) -> None:
+def _ablation(page: Page, results: Results, claims: Sequence[Claim], *, searched: bool) -> None:
     page.section("ablation", "Ablation")
-    page.enumerate(prose.ablation_sentences(ablation))
-    page.say(prose.path_sentences(ablation, searched=searched))
-    if any(removal.difference[split].n for removal in ablation.removals for split in ablation.labels):
+    told = [claim for claim in claims if is_headline(results, claim) and claim.kind != "variant"]
+    divergences = [claim for claim in claims if claim.kind == "divergence"]
+    page.enumerate([effect_prose.with_caveats(claim) for claim in [*told, *divergences]])
+    page.say(effect_prose.reading(results, told, searched=searched))
+    info = ablation_info(results, claims)
+    if not any(claim.estimates for panel in info.panels for claim in panel.claims):
+        return
+    for part, shown in enumerate(info.split()):
         page.show(
-            "ablation",
-            lambda: draw_ablation(ablation),
-            f"Accuracy minus that of {ablation.baseline} (the zero line) in points. The large dot is the mean over n paired seeds, the "
-            "line its 95 % paired t interval, small dots are the seeds.",
+            "ablation" if part == 0 else f"ablation_{part + 1}",
+            lambda shown=shown: draw_ablation(shown),  # type: ignore[misc]
+            effect_prose.caption(shown),
         )
-        page.tabulate(tables.ablation_table(ablation))
+    page.tabulate(effect_tables.effects_table(info))
+    page.tabulate(effect_tables.metrics_table(results, claims))
+    page.say(effect_prose.classes(results, claims))
+    page.tabulate(effect_tables.effect_classes_table(results, claims))
 
 
 def _confusion(page: Page, confusion: ConfusionInfo, pairs: PairsInfo, examples: ExamplesInfo | None) -> None:

@@ -9,14 +9,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ferray.analysis.ablation import AblationInfo
 from ferray.analysis.accuracy import ModelsInfo
 from ferray.analysis.confusion import ConfusionInfo, PairsInfo
 from ferray.analysis.results import Results
 from ferray.analysis.samples import SearchInfo
 from ferray.analysis.statistics import wilson
 from ferray.analysis.votes import KINDS, VotesInfo
-from ferray.analysis.wording import count, factor_label, interval, minutes, plain, probability, represented, setting, signed, summed
+from ferray.analysis.wording import count, interval, minutes, plain, represented, setting, summed
 
 
 @dataclass(frozen=True)
@@ -106,27 +105,6 @@ def models_table(info: ModelsInfo) -> Table:
     if info.has_published and not info.comparable:
         caption += " Published numbers are of a longer or fuller training than this study's."
     return Table("models", caption, tuple(columns), tuple(rows), frozenset({0, 1}))
-
-
-def ablation_table(info: AblationInfo) -> Table:
-    """What each variant removes and what that changes, against the baseline and against the step before."""
-    columns = ("variant", "removed", "split", "difference", "95 % interval", "p", "step alone", "95 % interval over images", "pairs")
-    rows = []
-    for removal in info.removals:
-        for split in info.labels:
-            difference, images = removal.difference[split], removal.images[split]
-            step = signed(removal.step[split].mean)
-            numbers = [signed(difference.mean), interval(difference, sign=True), probability(difference.p), step]
-            over_images = interval(images, sign=True) if images.has_interval else "n/a"
-            names = [removal.variant, ", ".join(factor_label(name) for name in removal.removed), info.labels[split]]
-            rows.append((*names, *numbers, over_images, f"{difference.n} of {removal.planned}"))
-    caption = (
-        f"Accuracy of each removal minus that of {info.baseline}, in points, paired by seed. Interval and p-value are of the paired t test "
-        "over seeds, not corrected for several comparisons; they speak about other trainings. The step alone is the difference to the "
-        "variant before it on the path. The interval over images is a bootstrap of the image-by-image difference of these very networks; "
-        "it speaks about other images."
-    )
-    return Table("ablation", caption, columns, tuple(rows), frozenset({0, 1, 2}))
 
 
 def pairs_table(info: PairsInfo) -> Table:

@@ -1,4 +1,4 @@
-"""Near-identical images on both sides of a split: found by a hash of their gradients, verified by their pixels.
+"""Near-identical images, on both sides of a split or within one: found by a hash of their gradients, verified by their pixels.
 
 The hash is dHash (N. Krawetz, "Kind of Like That", hackerfactor.com, 2013): the picture is averaged down to 8 rows of 9 grey values, and
 each of 64 bits says whether a value is darker than its right neighbour. Pairs within DISTANCE bits are compared by the correlation of
@@ -8,11 +8,14 @@ cropped anew; a few more such pairs lie beyond, among different ones.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse import csgraph
 
 DISTANCE = 8
 """Bits of 64 in which the hashes of near-identical images may differ."""
@@ -28,7 +31,7 @@ MOST_PAIRS = 20_000_000_000
 """Of more pairs of hashes, which would take minutes, only equal ones are looked at."""
 
 CANDIDATES = 256
-"""So many training images at most, those of the nearest hashes, are compared with one other image."""
+"""So many other images at most, of another split those of the nearest hashes, are compared with one image."""
 
 FLAT = 2.0
 """Standard deviation of grey values below which an image shows nothing; such images are alike where their means are."""
@@ -68,6 +71,30 @@ def describe(
     return sentences
 
 
+def groups(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Numbers the images [n, channels, height, width] of one split from 0, so that near-identical ones share their number [n].
+
+    So do images that are linked by a chain of near-identical ones.
+    """
+    places: dict[bytes, int] = {}
+    number = [places.setdefault(hashlib.sha256(image.tobytes()).digest(), len(places)) for image in images]
+    kept = np.unique(number, return_index=True)[1]  # of equal images one is compared with the others
+    prints = _Prints(images[kept])
+    count = len(kept)
+    distance = DISTANCE if count * count <= MOST_PAIRS else 0
+    pairs: list[tuple[int, int]] = []
+    for start in range(0, count, 128):
+        apart = np.bitwise_count(prints.hashes[start : start + 128, None] ^ prints.hashes[None, start:])
+        for row, bits in enumerate(apart):
+            candidates = row + 1 + np.flatnonzero(bits[row + 1 :] <= distance)[:CANDIDATES]
+            if len(candidates):
+                likeness = _likeness(prints.grey[start + row], prints.grey[start + candidates])
+                pairs += [(start + row, start + int(other)) for other in candidates[likeness >= prints.limit]]
+    ends = np.array(pairs, dtype=int).reshape(-1, 2).T
+    links = sparse.coo_array((np.ones(len(pairs), bool), (ends[0], ends[1])), shape=(count, count))
+    return np.asarray(csgraph.connected_components(links, directed=False)[1], dtype=np.int64)[number]
+
+
 class _Prints:
     """What is compared of the images of a split: grey values, hashes, means and deviations."""
 
@@ -84,10 +111,14 @@ class _Prints:
             bits = (small[:, :, 1:] > small[:, :, :-1]).reshape(len(part), 64)
             self.hashes[start : start + 2048] = np.packbits(bits, axis=1).view(">u8")[:, 0]
 
+    @property
+    def limit(self) -> float:
+        """The correlation that near-identical images of this size have at least."""
+        return CORRELATION if min(self.grey.shape[1:]) >= SMALL else SMALL_CORRELATION
+
 
 def twins(later: _Prints, earlier: _Prints) -> list[Twin]:
     """For every image of one split the most similar near-identical image of the other, if there is any, in the order of the images."""
-    limit = CORRELATION if min(later.grey.shape[1:]) >= SMALL else SMALL_CORRELATION
     distance = DISTANCE if len(later.grey) * len(earlier.grey) <= MOST_PAIRS else 0
     found = []
     for start in range(0, len(later.grey), 128):
@@ -104,7 +135,7 @@ def twins(later: _Prints, earlier: _Prints) -> list[Twin]:
                 continue
             likeness = _likeness(later.grey[start + image], earlier.grey[candidates])
             best = int(np.argmax(likeness))
-            if likeness[best] >= limit:
+            if likeness[best] >= later.limit:
                 found.append(Twin(start + image, int(candidates[best])))
     return found
 

@@ -1,0 +1,58 @@
+"""What it would take to decide an effect that is inconclusive: more seeds, or more images."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ferray.analysis.crossed import Crossed
+from ferray.power import seeds_needed
+
+MOST_IMAGES = 1000
+"""Times as many images as there are; what needs more is told as out of reach."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """``seeds`` decide on these very images; None where more of them do not, and then ``more_seeds`` on ``images`` may."""
+
+    seeds: int | None
+    images: int | None = None
+    more_seeds: int | None = None
+
+
+def needs(found: Crossed, margin: float, comparisons: int, groups: int) -> Needs:
+    """Seeds that decide in four of five such studies, if the effect and its spread are as they were found, in the unit of ``margin``.
+
+    Where no number of seeds is enough, as the images alone leave too much open: how many images it takes so that at most twice the
+    seeds decide that would on endlessly many. ``groups`` counts near-identical images once; ``comparisons`` is the size of the family.
+    """
+    n = len(found.points)
+    of_seed = n * found.seed_variance
+    of_images = max(0.0, found.image_variance - found.rest_variance)
+
+    def seeds(times: float) -> int | None:
+        return seeds_needed(found.both.mean, of_seed, of_images / times, comparisons, margin=margin, images=groups * times)
+
+    now = seeds(1.0)
+    if now is not None:
+        return Needs(max(now, n + 1))  # what was found with n has not decided
+    least = seeds_needed(found.both.mean, of_seed, 0.0, comparisons, margin=margin)
+    if least is None:
+        return Needs(None)
+    low, high = 1.0, 2.0
+    while (enough := seeds(high)) is None or enough > 2 * least:
+        low, high = high, 2 * high
+        if high > MOST_IMAGES:
+            return Needs(None)
+    while high / low > 1.05:
+        middle = math.sqrt(low * high)
+        enough = seeds(middle)
+        low, high = (low, middle) if enough is not None and enough <= 2 * least else (middle, high)
+    return Needs(None, _rounded(high * found.n_images), seeds(high))
+
+
+def _rounded(number: float) -> int:
+    """Up to two digits, as no more are known."""
+    step = 10 ** max(0, math.floor(math.log10(number)) - 1)
+    return int(math.ceil(number / step) * step)
