@@ -101,7 +101,7 @@ def student(
     other = _quantile(image_degrees, level) if image_share > 0 else times
     if other != times:
         low, high = sorted((times, other))
-        times = float(optimize.brentq(lambda one: known.tail(one * error) - (1 - level) / 2, low, high))
+        times = float(optimize.brentq(lambda one: known.tail(one * error) - (1 - level) / 2, 0.999 * low, 1.001 * high))
     return replace(known, low=mean - times * error, high=mean + times * error, p=2 * known.tail(abs(mean)))
 
 
