@@ -1,9 +1,9 @@
 """The price of certainty: what effect so many seeds can show, and how many seeds show an effect.
 
-A paired difference is judged by Student's t over two crossed random factors, seeds and images, as ferray.analysis.crossed does. Its
-variance is that of one seed divided by the number of seeds, plus what the images add, which no number of seeds takes away; its degrees
-of freedom are Satterthwaite's (1946, Biometrics Bulletin 2). Under a true effect the statistic follows the noncentral t distribution
-(Cohen 1988, Statistical Power Analysis for the Behavioral Sciences).
+A paired difference is judged over two crossed random factors, seeds and images, as ferray.analysis.crossed does. Its variance is that
+of one seed divided by the number of seeds, plus what the images add, which no number of seeds takes away. The first part is estimated
+from the seeds, and the power is averaged over what that estimate may be (as the noncentral t distribution does where images add
+nothing; Cohen 1988, Statistical Power Analysis for the Behavioral Sciences); the second is taken for known from the many images.
 
 Units are those of the effect, such as accuracy points, and their squares for variances. Of a family of comparisons each is judged at
 the strictest step of Holm's method, so that what is said holds also where no other comparison shows anything.
@@ -17,7 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 POWER = 0.8
 """The share of studies in which an effect shows that is called detectable."""
@@ -27,8 +27,10 @@ FEWEST_SEEDS = 3
 """With fewer there is no verdict."""
 MOST_SEEDS = 1000
 """More than these nobody trains; what needs more is told as out of reach."""
+CRITICALS = 500
+"""Critical values between those of seeds and of images, between which is interpolated."""
 SPREADS = 2000
-"""Quantiles of the estimated standard error over which power is averaged; they give it to three digits."""
+"""Quantiles of the estimated seeds' variance over which power is averaged; they give it to three digits."""
 
 
 def smallest_effect(
@@ -50,11 +52,12 @@ def smallest_effect(
     _check(seed_variance, image_variance, comparisons)
     if seeds < 2:
         return math.nan
-    error, degrees = standard_error(seed_variance, image_variance, seeds, images)
+    error = standard_error(seed_variance, image_variance, seeds)
     if error == 0:
         return 0.0
-    critical = _critical(degrees, alpha / comparisons / 2)
-    return error * float(optimize.brentq(lambda size: _shows(size, degrees, critical) - power, 0.0, 20 * critical + 20))
+    bounds = _bounds(seed_variance, image_variance, seeds, alpha / comparisons / 2, images)
+    most = float(bounds.max()) + 20 * error
+    return float(optimize.brentq(lambda effect: _shows(effect, error, bounds) - power, 0.0, most)) if power > alpha / comparisons else 0.0
 
 
 def power_of(
@@ -71,10 +74,10 @@ def power_of(
     _check(seed_variance, image_variance, comparisons)
     if seeds < 2:
         return 0.0
-    error, degrees = standard_error(seed_variance, image_variance, seeds, images)
+    error = standard_error(seed_variance, image_variance, seeds)
     if error == 0:
         return float(effect != 0)
-    return _shows(abs(effect) / error, degrees, _critical(degrees, alpha / comparisons / 2))
+    return _shows(effect, error, _bounds(seed_variance, image_variance, seeds, alpha / comparisons / 2, images))
 
 
 def equivalence_power(
@@ -95,11 +98,11 @@ def equivalence_power(
     _check(seed_variance, image_variance, comparisons)
     if seeds < 2:
         return 0.0
-    error, degrees = standard_error(seed_variance, image_variance, seeds, images)
+    error = standard_error(seed_variance, image_variance, seeds)
     if error == 0:
         return float(abs(effect) < margin)
-    room = margin / error - _critical(degrees, alpha / comparisons) * _spreads(degrees)
-    inside = stats.norm.cdf(room - effect / error) - stats.norm.cdf(-room - effect / error)
+    room = margin - _bounds(seed_variance, image_variance, seeds, alpha / comparisons, images)
+    inside = special.ndtr((room - effect) / error) - special.ndtr((-room - effect) / error)
     return float(np.where(room > 0, inside, 0.0).mean())
 
 
@@ -129,12 +132,9 @@ def seeds_needed(
     return min((one for one in found if one is not None), default=None)
 
 
-def standard_error(seed_variance: float, image_variance: float, seeds: int, images: float = math.inf) -> tuple[float, float]:
-    """Of the mean difference over so many seeds, and its degrees of freedom by Satterthwaite."""
-    of_seeds = seed_variance / seeds
-    total = of_seeds + image_variance
-    parts = of_seeds**2 / (seeds - 1) + image_variance**2 / (images - 1)
-    return math.sqrt(total), total**2 / parts if parts > 0 else math.inf
+def standard_error(seed_variance: float, image_variance: float, seeds: int) -> float:
+    """Of the mean difference over so many seeds."""
+    return math.sqrt(seed_variance / seeds + image_variance)
 
 
 def _check(seed_variance: float, image_variance: float, comparisons: int) -> None:
@@ -157,23 +157,35 @@ def _fewest(reached: Callable[[int], float], power: float) -> int | None:
     return high
 
 
-def _critical(degrees: float, tail: float) -> float:
-    return float(stats.t.isf(tail, degrees) if math.isfinite(degrees) else stats.norm.isf(tail))
+def _shows(effect: float, error: float, bounds: NDArray[np.float64]) -> float:
+    """The share of estimates beyond the bounds, which are equally likely, on either side."""
+    return float((special.ndtr((effect - bounds) / error) + special.ndtr((-effect - bounds) / error)).mean())
 
 
-def _shows(size: float, degrees: float, critical: float) -> float:
-    """The share of |t| above the critical value, where the true difference is ``size`` standard errors.
+def _bounds(seed_variance: float, image_variance: float, seeds: int, tail: float, images: float) -> NDArray[np.float64]:
+    """Equally likely values of what an estimate must exceed for a one-sided p-value of ``tail``; see ``Estimate.tail``.
 
-    scipy's noncentral t loses its digits far out, where few degrees of freedom lead.
+    The share of the images for which a critical value is the right one is known in closed form, and turned round by interpolation.
     """
-    bound = critical * _spreads(degrees)
-    return float((stats.norm.sf(bound - size) + stats.norm.cdf(-bound - size)).mean())
+    degrees, image_degrees = seeds - 1.0, images - 1.0
+    of_seeds = seed_variance / seeds * _spreads(degrees)
+    variances = of_seeds + image_variance
+    low, high = sorted((_critical(degrees, tail), _critical(image_degrees, tail)))
+    if high - low < 1e-9:
+        return np.asarray(high * np.sqrt(variances), dtype=float)
+    criticals = np.geomspace(low, high, CRITICALS)
+    seeds_tail, images_tail = special.stdtr(degrees, -criticals), special.stdtr(image_degrees, -criticals)
+    shares = (tail - seeds_tail) / (images_tail - seeds_tail)
+    order = np.argsort(shares)
+    return np.asarray(np.interp(image_variance / variances, shares[order], criticals[order]) * np.sqrt(variances), dtype=float)
+
+
+def _critical(degrees: float, tail: float) -> float:
+    return float(-special.stdtrit(degrees, tail) if math.isfinite(degrees) else -special.ndtri(tail))
 
 
 @lru_cache(maxsize=64)
 def _spreads(degrees: float) -> NDArray[np.float64]:
-    """Equally likely values of the estimated standard error divided by the true one."""
-    if not math.isfinite(degrees):
-        return np.ones(1)
+    """Equally likely values of an estimated variance divided by the true one."""
     shares = (np.arange(SPREADS) + 0.5) / SPREADS
-    return np.asarray(np.sqrt(stats.chi2.ppf(shares, degrees) / degrees), dtype=float)
+    return np.asarray(stats.chi2.ppf(shares, degrees) / degrees, dtype=float)

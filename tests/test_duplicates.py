@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ferray.data import duplicates
-from ferray.data.duplicates import describe
+from ferray.data.duplicates import describe, groups
 
 Pixels = NDArray[np.uint8]
 
@@ -96,3 +96,24 @@ def test_ten_thousand_images_against_fifty_thousand_take_seconds() -> None:
     start = time.process_time()
     assert told(train, test) == []
     assert time.process_time() - start < 20
+
+
+def test_near_identical_images_of_one_split_share_a_group_and_others_have_their_own() -> None:
+    pictures = photographs(40, seed=3)
+    pictures[7] = pictures[2]
+    pictures[11] = changed(pictures[2], "darker")
+    found = groups(pictures)
+    assert found[7] == found[11] == found[2]
+    assert len(set(found)) == found.max() + 1 == 38
+
+
+def test_groups_of_a_whole_test_set_are_found_in_a_moment_even_where_all_images_are_equal() -> None:
+    pictures = photographs(3589, seed=4)
+    started = time.process_time()
+    assert len(set(groups(pictures))) > 3580
+    assert set(groups(np.zeros((3589, 1, 48, 48), np.uint8))) == {0}
+    assert time.process_time() - started < 10
+
+
+def test_no_images_have_no_groups() -> None:
+    assert groups(np.zeros((0, 1, 8, 8), np.uint8)).shape == (0,)

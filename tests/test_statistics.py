@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
 
-from ferray.analysis.statistics import hedges_g, mean_interval, paired_difference, wilson
+from ferray.analysis.statistics import hedges_g, mean_interval, paired_difference, signed_rank, student, wilson
 
 VALUES = [0.571, 0.583, 0.562, 0.590, 0.577]
 OTHERS = [0.541, 0.560, 0.555, 0.549, 0.561]
@@ -137,3 +137,44 @@ def test_values_that_are_all_equal_have_a_point_for_an_interval() -> None:
     assert mean_interval([0.1 + 0.2, 0.3, 0.3]).is_point
     assert not mean_interval([0.3, 0.31]).is_point
     assert not mean_interval([0.3]).is_point
+
+
+@pytest.mark.parametrize("n", [3, 5, 8, 20])
+def test_the_signed_rank_test_is_scipys(n: int) -> None:
+    differences = np.random.default_rng(n).normal(0.3, 1, n)
+    assert signed_rank(differences) == pytest.approx(stats.wilcoxon(differences, method="exact").pvalue)
+
+
+def test_the_signed_rank_test_takes_ties_by_their_middle_rank() -> None:
+    differences = np.array([0.5, -0.5, 1.0, 1.0, 2.0, 0.0])
+    kept = differences[differences != 0]
+    ranks = stats.rankdata(np.abs(kept))
+    sums = [float((ranks * signs).sum()) for signs in np.array(np.meshgrid(*[[-1, 1]] * kept.size)).reshape(kept.size, -1).T]
+    extreme = np.mean(np.abs(sums) >= abs((ranks * np.sign(kept)).sum()))
+    assert signed_rank(differences) == pytest.approx(extreme)
+
+
+def test_five_seeds_of_one_sign_are_not_enough_for_the_signed_rank_test() -> None:
+    assert signed_rank([0.1, 0.2, 0.3, 0.4, 0.5]) == 0.0625
+    assert math.isnan(signed_rank([0.0, math.nan]))
+
+
+def test_an_estimate_of_seeds_alone_is_students() -> None:
+    ours, theirs = student(0.2, 0.1, 4, 5), stats.t(4, loc=0.2, scale=0.1)
+    assert (ours.low, ours.high) == pytest.approx(theirs.interval(0.95))
+    assert ours.p == pytest.approx(2 * stats.t.sf(2, 4))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 1.0])
+def test_seeds_and_images_weigh_in_by_their_shares(share: float) -> None:
+    one = student(1.0, 0.5, 2, 3, image_share=share, image_degrees=300)
+    expected = (1 - share) * stats.t.sf(2, 2) + share * stats.t.sf(2, 300)
+    assert one.p == pytest.approx(2 * expected)
+    assert one.tail(one.high - one.mean) == pytest.approx(0.025)
+    assert stats.t.ppf(0.975, 300) - 1e-9 <= (one.high - one.mean) / 0.5 <= stats.t.ppf(0.975, 2) + 1e-9
+
+
+def test_an_error_of_zero_is_a_point_and_one_that_is_unknown_is_no_interval() -> None:
+    assert student(0.3, 0.0, 4, 5).is_point
+    assert not student(0.3, math.nan, 4, 5).has_interval
+    assert math.isnan(student(0.3, 0.0, 4, 5).tail(0.1))

@@ -8,25 +8,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from ferray.analysis.ablation import effect_name
 from ferray.analysis.claims import Claim
 from ferray.analysis.crossed import crossed
-from ferray.analysis.effect_sentences import brackets, equal
+from ferray.analysis.effect_sentences import brackets, equal, verdict_words
 from ferray.analysis.effects import VERDICT_METRIC, effect_claims
 from ferray.analysis.image_groups import image_groups
 from ferray.analysis.per_image import per_image
 from ferray.analysis.results import Results
-from ferray.analysis.statistics import LEVEL, Estimate
+from ferray.analysis.statistics import Estimate, student
 from ferray.analysis.wording import plural, setting, signed
 from ferray.config import flatten
 from ferray.errors import LedgerError
 
 PAIRED = "crossed random factors, seeds by images, of the difference of differences image by image over the seeds that both studies have"
 UNPAIRED = (
-    "Welch's t interval of two independent estimates, each over its own seeds and images; where both were judged on the same images it is "
-    "rather too wide"
+    "two independent estimates, each over its own seeds and images: variances added, with Welch's degrees of freedom; where both were "
+    "judged on the same images the interval is rather too wide"
 )
 
 
@@ -114,7 +113,7 @@ def match_sentence(info: ComparisonInfo, match: Match) -> str:
     digits = 3 if match.first.unit == "nats" else 1
     numbers = [
         f"{signed(claim.estimates['both'].mean, digits)} {claim.unit} {brackets(claim.estimates['both'], digits)} in {name}"
-        + (f" ({claim.verdict})" if claim.verdict else "")
+        + (f" ({verdict_words(claim)})" if claim.verdict else "")
         for claim, name in zip((match.first, match.second), info.names, strict=True)
     ]
     apart = match.difference
@@ -162,21 +161,30 @@ def _rows(results: Results, claim: Claim) -> dict[int, Any]:
     return rows
 
 
-def welch(left: Estimate, right: Estimate, level: float = LEVEL) -> Estimate:
-    """The difference of two independent estimates with the t interval of Welch (1947, Biometrika 34), of their errors and degrees.
+def welch(left: Estimate, right: Estimate) -> Estimate:
+    """The difference of two independent estimates over seeds and images: variances are added, those of seeds and of images apart.
 
-    Speaks about what the two speak about; ``n`` is the smaller one. Without both errors there is no interval.
+    Each sum has the degrees of freedom of Welch (1947, Biometrika 34). Speaks about what the two speak about; ``n`` is the smaller one.
+    Without both errors there is no interval.
     """
-    mean, n = left.mean - right.mean, min(left.n, right.n)
-    variances = (left.error**2, right.error**2)
-    total = sum(variances)
-    if not (total > 0 and left.degrees > 0 and right.degrees > 0):
-        return Estimate(mean, math.nan, math.nan, n)
-    degrees = total**2 / (variances[0] ** 2 / left.degrees + variances[1] ** 2 / right.degrees)
-    error = math.sqrt(total)
-    half = float(stats.t.ppf((1 + level) / 2, degrees)) * error
-    p = 2 * float(stats.t.sf(abs(mean) / error, degrees))
-    return Estimate(mean, mean - half, mean + half, n, p=p, error=error, degrees=degrees)
+    both = (left, right)
+    of_seeds = [((1 - one.image_share) * one.error**2, one.degrees) for one in both]
+    of_images = [(one.image_share * one.error**2, one.image_degrees) for one in both]
+    total = sum(variance for variance, _ in (*of_seeds, *of_images))
+    return student(
+        left.mean - right.mean,
+        math.sqrt(total),
+        _degrees(of_seeds),
+        min(left.n, right.n),
+        image_share=sum(variance for variance, _ in of_images) / total if total > 0 else 0.0,
+        image_degrees=_degrees(of_images),
+    )
+
+
+def _degrees(parts: Sequence[tuple[float, float]]) -> float:
+    """Of the sum of variances, given with their own degrees of freedom."""
+    rest = sum(variance**2 / degrees for variance, degrees in parts)
+    return sum(variance for variance, _ in parts) ** 2 / rest if rest > 0 else min(degrees for _, degrees in parts)
 
 
 def _claim(info: ComparisonInfo, match: Match) -> Claim:

@@ -15,6 +15,7 @@ from ferray.analysis.ablation import LEAST, effect_name
 from ferray.analysis.comparison import ComparisonInfo, comparison_claims, comparison_info, match_sentence
 from ferray.analysis.details import status_counts
 from ferray.analysis.effect_sentences import brackets, verdict_words
+from ferray.analysis.effect_tables import METRICS
 from ferray.analysis.fonts import families, lettered
 from ferray.analysis.page import Page
 from ferray.analysis.remarks import remarks
@@ -134,7 +135,10 @@ def draw_comparison(info: ComparisonInfo) -> Figure:
 def _reading(info: ComparisonInfo) -> list[str]:
     sentences = ["Each number has its 95 % interval over seeds and images. A difference whose interval contains zero is no contradiction."]
     if any(match.shared for match in info.headline):
-        sentences.append("Paired differences are taken seed by seed and image by image over the seeds that both studies have.")
+        sentences.append(
+            "Paired differences are taken seed by seed and image by image over the seeds that both studies have, "
+            "so that they need not be those of the two numbers, which are over all seeds of each."
+        )
     if any(not match.shared for match in info.headline):
         sentences.append(
             "Unpaired ones have Welch's interval of two independent estimates, which is rather too wide where the images are the same."
@@ -160,17 +164,17 @@ def _table(info: ComparisonInfo) -> Table:
     )  # fmt: skip
     rows = []
     for match in info.matches:
+        if match.first.metric not in METRICS:
+            continue
         digits = 3 if match.first.unit == "nats" else 1
         numbers: list[str] = []
         for claim in (match.first, match.second):
             both = claim.estimates["both"]
             numbers += [signed(both.mean, digits), interval(both, digits, sign=True), verdict_words(claim) if claim.verdict else ""]
         apart = [signed(match.difference.mean, digits), interval(match.difference, digits, sign=True), probability(match.difference.p)]
-        names = (effect_name(match.first), match.first.split, match.first.metric)
+        names = (effect_name(match.first), match.first.split, METRICS[match.first.metric])
         rows.append((*names, *numbers, *apart, str(match.shared) if match.shared else "unpaired"))
-    caption = (
-        "Every effect that both studies tell; verdicts are given in accuracy on the split that is told first. Loss has its sign turned."
-    )
+    caption = "Every effect that both studies tell; verdicts are in accuracy on the split that is told first. claims.json has the classes."
     return Table("comparison", caption, columns, tuple(rows), frozenset({0, 1, 2, 5, 8}))
 
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
 
 from ferray.analysis.claims import Claim
 from ferray.analysis.comparisons import FAMILIES, Comparison, Pairs, comparisons, pairs
@@ -26,7 +24,7 @@ from ferray.analysis.needs import needs
 from ferray.analysis.per_image import CLASS, of_class, per_image
 from ferray.analysis.results import Results
 from ferray.analysis.selection import speaking_trials
-from ferray.analysis.statistics import Estimate, hedges_g
+from ferray.analysis.statistics import Estimate, hedges_g, signed_rank
 from ferray.analysis.verdicts import FEWEST_SEEDS, decide, holm
 
 DECIDED_BY = "both"
@@ -139,7 +137,7 @@ def _claim(effect: Effect, p: float) -> Claim:
     counts |= {"paired": len(values), "missing": counts["missing"] + lost, "images": found.n_images, "image_groups": effect.groups}
     details = {
         "points": dict(zip(effect.seeds, found.points, strict=True)),
-        "wilcoxon_p": _wilcoxon(values),
+        "wilcoxon_p": signed_rank(values) if len(values) >= WILCOXON_FROM else math.nan,
         "context": comparison.context,
         "variances": {"seeds": found.seed_variance, "images": found.image_variance, "rest": found.rest_variance},
     }
@@ -189,10 +187,3 @@ def _untold(results: Results, comparison: Comparison, found: Pairs) -> Claim:
 def _told(results: Results, claim: Claim, comparison: Comparison, found: Pairs) -> Claim:
     claim = replace(claim, caveats=tuple(caveats(results, claim, found)))
     return replace(claim, sentence=sentence(results, claim, comparison))
-
-
-def _wilcoxon(values: NDArray[np.float64]) -> float:
-    """The two-sided p-value of the signed-rank test (Wilcoxon 1945, Biometrics Bulletin 1), where there are seeds enough for it."""
-    if len(values) < WILCOXON_FROM or not values.any():
-        return math.nan
-    return float(stats.wilcoxon(values).pvalue)

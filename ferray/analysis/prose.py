@@ -8,6 +8,7 @@ from ferray.analysis.accuracy import ModelsInfo, ModelSummary
 from ferray.analysis.claims import Claim
 from ferray.analysis.confusion import ConfusionInfo, PairsInfo
 from ferray.analysis.curves import FEWEST, RISE, CurvesInfo, Process
+from ferray.analysis.effect_prose import with_caveats
 from ferray.analysis.samples import SearchInfo
 from ferray.analysis.wording import interval, listed, measured, plain, plural, represented, setting, signed, summed
 
@@ -58,7 +59,7 @@ def model_sentences(models: ModelsInfo, variants: Sequence[Claim]) -> list[str]:
     first, split = by_name[0], models.headline
     images = models.images[split]
     foremost = {model.variant for model in _foremost(by_name)}
-    sentences = [claim.sentence for claim in variants if claim.subject in foremost]
+    sentences = [with_caveats(claim) for claim in variants if claim.subject in foremost]
     if first.accuracy[split].has_interval:
         sentences.append("Intervals over seeds speak about the training.")
     if any(model.accuracy[split].is_point for model in by_name):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 LEVEL = 0.95
 """Confidence level of every interval of the report."""
@@ -33,6 +33,8 @@ class Estimate:
     p: float = math.nan  # two-sided, of the hypothesis that the mean is zero; only of differences
     error: float = math.nan  # standard error of the mean
     degrees: float = math.nan  # of freedom of Student's t; only where the interval is one of t
+    image_share: float = 0.0  # of the error's square that is due to the images, where it is due to seeds and images
+    image_degrees: float = math.inf  # of freedom of that share
 
     @property
     def has_interval(self) -> bool:
@@ -49,6 +51,18 @@ class Estimate:
         """Whether the whole interval lies on one side of zero."""
         return self.has_interval and (self.low > 0 or self.high < 0)
 
+    def tail(self, distance: float) -> float:
+        """How likely the estimate lies above the truth by ``distance`` or more: one-sided, NaN without an error and its degrees.
+
+        Where seeds and images both add to the error, the tails of their two t distributions are weighed by their shares of its square.
+        Cochran and Cox (1950, Experimental Designs, section 4.14) so weigh the critical values. Weighing the tails keeps closer to the
+        level with three seeds, at every level: between 94.8 and 96.5 % at 95 %, where Satterthwaite's degrees of freedom fall to 92 %.
+        """
+        if not (self.error > 0 and self.degrees > 0):
+            return math.nan
+        of_seeds, of_images = _below(self.degrees, -distance / self.error), _below(self.image_degrees, -distance / self.error)
+        return (1 - self.image_share) * of_seeds + self.image_share * of_images
+
     def within(self, lowest: float, highest: float) -> Estimate:
         """The same estimate with its interval cut to what the number can be; the interval covers no less often for it."""
         return replace(self, low=max(lowest, self.low), high=min(highest, self.high)) if self.has_interval else self
@@ -57,7 +71,46 @@ class Estimate:
         """The same estimate in another unit, for example in percent with a factor of 100."""
         low, high = sorted((self.low * factor, self.high * factor)) if self.has_interval else (math.nan, math.nan)
         size = abs(factor)
-        return Estimate(self.mean * factor, low, high, self.n, self.deviation * size, self.p, self.error * size, self.degrees)
+        return replace(self, mean=self.mean * factor, low=low, high=high, deviation=self.deviation * size, error=self.error * size)
+
+
+def student(
+    mean: float,
+    error: float,
+    degrees: float,
+    n: int,
+    *,
+    deviation: float = math.nan,
+    image_share: float = 0.0,
+    image_degrees: float = math.inf,
+    level: float = LEVEL,
+) -> Estimate:
+    """The estimate of a mean whose standard error is known with so many degrees of freedom, with its interval and p-value.
+
+    With an ``image_share`` the tails are those of ``Estimate.tail``. Without an error there is no p-value: an interval of no width is
+    one of a coarse measure, and a missing one is no interval.
+    """
+    known = Estimate(
+        mean, math.nan, math.nan, n, deviation, error=error, degrees=degrees, image_share=image_share, image_degrees=image_degrees
+    )
+    if error <= 1e-12 * max(1.0, abs(mean)):
+        return replace(known, low=mean, high=mean)
+    if not (math.isfinite(error) and degrees > 0):
+        return known
+    times = _quantile(degrees, level)
+    other = _quantile(image_degrees, level) if image_share > 0 else times
+    if other != times:
+        low, high = sorted((times, other))
+        times = float(optimize.brentq(lambda one: known.tail(one * error) - (1 - level) / 2, low, high))
+    return replace(known, low=mean - times * error, high=mean + times * error, p=2 * known.tail(abs(mean)))
+
+
+def _below(degrees: float, value: float) -> float:
+    return float(special.stdtr(degrees, value))
+
+
+def _quantile(degrees: float, level: float) -> float:
+    return float(special.stdtrit(degrees, (1 + level) / 2)) if math.isfinite(degrees) else float(special.ndtri((1 + level) / 2))
 
 
 def mean_interval(values: Numbers, level: float = LEVEL) -> Estimate:
@@ -96,6 +149,25 @@ def paired_difference(values: Numbers, reference: Numbers, level: float = LEVEL)
     t = estimate.mean / (estimate.deviation / math.sqrt(estimate.n))
     p = 2 * float(stats.t.sf(abs(t), estimate.n - 1))
     return replace(estimate, p=p)
+
+
+def signed_rank(differences: Numbers) -> float:
+    """The exact two-sided p-value of Wilcoxon's signed-rank test (Wilcoxon 1945, Biometrics Bulletin 1), given the ranks, also with ties.
+
+    Speaks about the *training*, of one difference per seed, and needs no normal distribution, only one symmetric about zero. Differences
+    of zero and those that are not finite are left out; NaN if none is left. With n seeds it cannot go below 2 / 2**n.
+    """
+    kept = np.asarray(differences, dtype=float)
+    kept = kept[np.isfinite(kept) & (kept != 0)]
+    if not kept.size:
+        return math.nan
+    doubled = np.rint(2 * stats.rankdata(np.abs(kept))).astype(int)  # middle ranks are halves
+    ways = np.ones(1)  # how likely each sum of positive ranks is, if every sign is a toss of a coin
+    for rank in doubled:
+        ways = np.convolve(ways, np.concatenate([[0.5], np.zeros(rank - 1), [0.5]]))
+    positive = int(doubled[kept > 0].sum())
+    smaller = min(positive, int(doubled.sum()) - positive)
+    return float(min(1.0, 2 * ways[: smaller + 1].sum()))
 
 
 def wilson(successes: float, n: int, level: float = LEVEL) -> Estimate:
