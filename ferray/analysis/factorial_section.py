@@ -84,7 +84,7 @@ def _reading(info: FactorialInfo) -> list[str]:
     others = len(info.variants) // 2
     told = [
         f"A main effect is the accuracy with a factor minus that without it, averaged over {others} variants on either side, so over all "
-        "states of the other factors.",
+        f"states of the other factors{'' if info.design == 'factorial' else ' that the fraction has'}.",
     ]
     if info.interactions:
         told.append(
@@ -94,7 +94,7 @@ def _reading(info: FactorialInfo) -> list[str]:
     told.append("Intervals in brackets are over seeds and images: they speak of other trainings, judged on other images of the same kind.")
     if info.total is not None:
         told.append(
-            "A Shapley effect is what a factor adds, averaged over all orders in which the factors could be added to one without any; "
+            "A Shapley effect is what a factor adds, averaged over all orders of adding the factors to a network without any; "
             f"they sum to what all of them add, {number(info.total)}, and share it out fairly where factors interact."
         )
     return told
