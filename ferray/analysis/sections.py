@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from ferray.analysis import details, figures, prose, tables
+from ferray.analysis import confusion_claims, details, figures, galleries, overfitting, prose, reliability, tables
 from ferray.analysis.ablation import AblationInfo, ablation_info, draw_ablation
 from ferray.analysis.accuracy import ModelsInfo, draw_models, models_info
 from ferray.analysis.confusion import ANNOTATED, ConfusionInfo, PairsInfo, confusion_info, draw_confusion, draw_pairs, pairs_info
@@ -34,13 +34,18 @@ def compose(results: Results) -> tuple[Page, dict[str, Any]]:
     confusion = confusion_info(results)
     pairs = pairs_info(confusion) if confusion else None
     _models(page, models)
-    _process(page, curves_info(results))
+    curves = curves_info(results)
+    _process(page, curves)
+    claims = overfitting.section(page, results, curves)
     _ablation(page, ablation, searched=search is not None)
+    claims += reliability.section(page, results)
     page.section("confusion", "Which classes are confused")
     if confusion is None or pairs is None:
         page.say([prose.no_confusion(best_variant(results))])
     else:
         _confusion(page, confusion, pairs, examples_info(results, pairs))
+        claims += confusion_claims.section(page, results, confusion)
+    claims += galleries.section(page, results)
     votes = votes_info(results)
     if votes is not None:
         _votes(page, votes)
@@ -75,7 +80,6 @@ def _models(page: Page, models: ModelsInfo) -> None:
 def _process(page: Page, curves: CurvesInfo) -> None:
     page.section("process", "Training process")
     page.enumerate(prose.process_sentences(curves))
-    page.say([prose.loss_definition(curves)])
     for part, chosen in enumerate(curves.split(CURVES_PER_FIGURE)):
         page.show(
             "curves" if part == 0 else f"curves_{part + 1}",
@@ -126,7 +130,7 @@ def _confusion(page: Page, confusion: ConfusionInfo, pairs: PairsInfo, examples:
         "confused_pairs",
         lambda: draw_pairs(pairs),
         f"The largest confusions of {pairs.variant} by share of the true class: that class, what it is taken for, and n, its images. The "
-        "line is Wilson's 95 % interval over these images" + (", small dots are the seeds." if pairs.seeds > 1 else "."),
+        "line is the 95 % interval over seeds and images together" + (", small dots are the seeds." if pairs.seeds > 1 else "."),
     )
     page.tabulate(tables.pairs_table(pairs))
     if examples is None:
