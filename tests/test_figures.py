@@ -48,6 +48,9 @@ FIGURES = [
     figures.confusion_figure,
     figures.pairs_figure,
     figures.examples_figure,
+    figures.overfitting_figure,
+    figures.calibration_figure,
+    figures.hard_figure,
     figures.search_figure,
 ]
 
