@@ -268,7 +268,7 @@ def test_without_test_labels_everything_is_told_of_validation_with_a_warning(tmp
     assert "There are no figures on a test set, so none here is of images that selected nothing." in page.text
     assert page.text.count("test set") == 2
     assert not {"nan", "n/a", "NaN"} & set(page.text.split())
-    assert page.pictures == 6
+    assert page.pictures == 11
 
 
 def test_published_numbers_of_validation_stand_beside_it_where_there_is_no_test(tmp_path: Path, undrawn: None) -> None:
@@ -301,7 +301,7 @@ def test_what_was_done_to_the_data_and_its_counts_have_a_section(tmp_path: Path,
     make_ledger(tmp_path, data_name="pets", classes=["cat", "dog"], shape=(3, 32, 32), notes=notes, seeds=1, epochs=2, published={})
     text = Page(write_report(tmp_path, "report")).text
     assert "Study report on the data set pets (3,999 training, 160 validation, 160 test images of 2 classes)" in text
-    assert "5 Data Images of 3 sizes were resized to 32 x 32 pixels." in text
+    assert "7 Data Images of 3 sizes were resized to 32 x 32 pixels." in text
     assert "Images of the data set pets by class and split; the networks see colour images of 32 x 32 pixels." in text
     assert "public test" not in text
 

@@ -257,7 +257,7 @@ def difference_sentence(one: Calibration, info: CalibrationInfo, measure: str = 
     direction = "larger" if change.mean > 0 else "smaller"
     sure = f"paired, {plural(change.n, 'seed')}"
     if change.has_interval:
-        sure = f"95 % interval {interval(change, digits, sign=True)}, {sure}, adjusted p {probability(p)}"
+        sure = f"95 % interval {interval(change, digits, sign=True)}, {sure}" + (f", adjusted p {probability(p)}" if p == p else "")
     certain = (
         "" if p < ALPHA else "; that leaves open which is better" if p >= ALPHA else f"; fewer than {FEWEST_SEEDS} seeds decide nothing"
     )

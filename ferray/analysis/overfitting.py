@@ -230,7 +230,9 @@ def overfitting_table(info: OverfittingInfo) -> Table:
     for one in info.variants:
         median = f"{np.median(one.risen):g}" if one.risen else ""
         spread = f"{min(one.risen)} to {max(one.risen)}" if one.risen else ""
-        rise = ["n/a", ""] if one.rising is None else [f"{len(one.risen)} of {one.rising.n}", interval(one.rising.scaled(100), 0)]
+        rise = (
+            ["too few epochs", ""] if one.rising is None else [f"{len(one.risen)} of {one.rising.n}", interval(one.rising.scaled(100), 0)]
+        )
         row = [one.variant, f"{one.n} of {one.fates['planned']}", str(one.fates.get("diverged", 0)), *rise, median, spread]
         for metric in UNITS:
             for which in (SELECTED, LAST):

@@ -90,7 +90,7 @@ def calibration_table(info: CalibrationInfo) -> Table:
         beside = ["", "", ""]
         if one.gained:
             change = one.gained["ece"].scaled(-1).both
-            beside = [signed(change.mean), interval(change, sign=True), probability(one.p_adjusted["ece"])]
+            beside = [signed(change.mean), interval(change, sign=True), probability(p) if (p := one.p_adjusted["ece"]) == p else ""]
         rows.append((*row, *beside))
     caption = (
         f"Calibration on the {info.label} set ({info.images:,} images) at the selected epoch, as means over seeds: expected calibration "
