@@ -20,7 +20,9 @@ from scipy import stats
 from ferray.analysis import figures
 from ferray.analysis.ablation import ablation_info
 from ferray.analysis.accuracy import draw_models, models_info
+from ferray.analysis.answers import Answers
 from ferray.analysis.confusion import LARGEST, ConfusionInfo, confusion_info, draw_confusion, pairs_info
+from ferray.analysis.confusion_rates import rates
 from ferray.analysis.curves import FEWEST, curves_info
 from ferray.analysis.effect_sentences import verdict_words
 from ferray.analysis.examples import examples_info
@@ -46,6 +48,9 @@ FIGURES = [
     figures.confusion_figure,
     figures.pairs_figure,
     figures.examples_figure,
+    figures.overfitting_figure,
+    figures.calibration_figure,
+    figures.hard_figure,
     figures.search_figure,
 ]
 
@@ -146,10 +151,12 @@ def test_curves_have_a_line_per_finished_seed_and_their_mean(results: Results) -
 
 def test_overfitting_shows_as_a_gap_and_a_loss_that_turns_up(results: Results) -> None:
     processes = {one.variant: one for one in curves_info(results).processes}
-    assert (processes["no augmentation"].rising, processes["no augmentation"].seeds) == (3, 3)
-    assert processes["no augmentation"].gap > 15
-    assert processes["cnn"].rising == 0
-    assert processes["no augmentation"].lowest_loss_epoch < 9
+    trainings = processes["no augmentation"].trainings
+    assert processes["no augmentation"].rising == trainings
+    assert [one.seed for one in trainings] == [0, 1, 2]
+    assert all(one.gaps["accuracy", "last"] > 15 for one in trainings)
+    assert all(one.lowest < 9 for one in trainings)
+    assert processes["cnn"].rising == ()
 
 
 def test_few_epochs_do_not_tell_whether_a_loss_turns_up(tmp_path: Path) -> None:
@@ -164,7 +171,9 @@ def test_one_bad_epoch_at_the_end_is_no_loss_that_turns_up(tmp_path: Path) -> No
     for bad, expected in (((8,), 0), ((7, 8), 1)):
         rows = [json.loads(line) | ({"validation_loss": 9.0} if number in bad else {}) for number, line in enumerate(lines)]
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        assert curves_info(Results.load(tmp_path, "report")).processes[0].rising == expected
+        rising = curves_info(Results.load(tmp_path, "report")).processes[0].rising
+        assert rising is not None
+        assert len(rising) == expected
 
 
 def test_an_exploding_loss_does_not_hide_the_others(tmp_path: Path) -> None:
@@ -224,17 +233,19 @@ def test_pairs_are_ordered_by_their_share_of_the_true_class(results: Results) ->
     shares = [pair.share.mean for pair in info.pairs]
     assert shares == sorted(shares, reverse=True)
     for pair in info.pairs:
-        assert pair.share.n == confusion.images[pair.true]
-        assert pair.share.mean == pytest.approx(100 * pair.count / (4 * pair.share.n))
+        assert pair.images == confusion.images[pair.true]
+        assert pair.share.mean == pytest.approx(100 * pair.count / (4 * pair.images))
         assert pair.share.low < pair.share.mean < pair.share.high
         assert np.mean(pair.by_seed) == pytest.approx(pair.share.mean)
     assert all(pair.true != pair.predicted for pair in info.pairs)
 
 
 def test_a_class_without_images_is_no_pair() -> None:
-    info = ConfusionInfo(
-        "v", "test", "test", ("a", "b"), np.array([[3, 1], [0, 0]]), (0,), {"a": 4, "b": 0}, np.array([[[3, 1], [0, 0]]]), False
-    )
+    labels = np.array([0, 0, 0, 0])
+    own = Answers("v", "test", (0,), ("key",), np.eye(2, dtype=np.float32)[[[0, 0, 0, 1]]], labels)
+    counts = np.array([[3, 1], [0, 0]])
+    pairs = rates(own, ("a", "b"))
+    info = ConfusionInfo("v", "test", "test", ("a", "b"), counts, (0,), {"a": 4, "b": 0}, counts[None], False, pairs, own.keys)
     assert [(pair.true, pair.predicted) for pair in pairs_info(info).pairs] == [("a", "b")]
     assert np.isnan(info.shares[1]).all()
     assert "-" in texts(draw_confusion(info))

@@ -11,10 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ferray.analysis.answers import answers
+from ferray.analysis.confusion_rates import Rate, rates
 from ferray.analysis.fonts import lettered
 from ferray.analysis.results import Results
-from ferray.analysis.selection import best_variant, finished_of, speaking_trials
-from ferray.analysis.statistics import Estimate, wilson
+from ferray.analysis.selection import best_variant
 from ferray.analysis.style import BLUE, broken, new_figure, note_synthetic
 
 ANNOTATED = 12
@@ -36,6 +37,8 @@ class ConfusionInfo:
     images: Mapping[str, int]
     by_seed: NDArray[np.int64]  # [seeds, true, predicted]
     synthetic: bool
+    rates: tuple[Rate, ...]  # of all ordered pairs, the most frequent confusion first
+    keys: tuple[str, ...]  # of the trials, by seed
 
     @property
     def shares(self) -> NDArray[np.float64]:
@@ -67,25 +70,13 @@ class ConfusionInfo:
 
 
 @dataclass(frozen=True)
-class ConfusedPair:
-    """How often images of one class are taken for another, in percent of the true class: mean over seeds, Wilson's interval over images."""
-
-    true: str
-    predicted: str
-    share: Estimate  # its n is the number of distinct images of the true class
-    count: int  # summed over seeds
-    seeds: int
-    by_seed: tuple[float, ...]
-
-
-@dataclass(frozen=True)
 class PairsInfo:
     """The ordered pairs of classes with the largest shares of the true class, the largest first."""
 
     variant: str
     split: str
     label: str
-    pairs: tuple[ConfusedPair, ...]
+    pairs: tuple[Rate, ...]
     seeds: int
     synthetic: bool
 
@@ -97,54 +88,32 @@ def confusion_info(results: Results, variant: str | None = None, split: str | No
     """
     split = split or results.headline
     chosen = variant or best_variant(results)
-    labels = results.labels(split)
-    if chosen is None or labels is None:
+    own = None if chosen is None else answers(results, chosen, split)
+    if own is None:
         return None
     size = len(results.classes)
-    matrices, seeds = [], []
-    for seed, row in finished_of(speaking_trials(results), chosen).iterrows():
-        probabilities = results.probabilities(str(row["key"]), split)
-        if probabilities is not None and len(probabilities) == labels.size:
-            cells = np.bincount(labels * size + probabilities.argmax(axis=1), minlength=size * size)
-            matrices.append(cells.reshape(size, size))
-            seeds.append(int(str(seed)))
-    if not matrices:
-        return None
-    totals = np.bincount(labels, minlength=size)
+    cells = [np.bincount(own.labels * size + predicted, minlength=size * size) for predicted in own.predicted]
+    by_seed = np.stack(cells).reshape(-1, size, size)
+    totals = np.bincount(own.labels, minlength=size)
     return ConfusionInfo(
-        variant=chosen,
+        variant=own.variant,
         split=split,
         label=results.split_labels[split],
         classes=results.classes,
-        counts=np.sum(matrices, axis=0),
-        seeds=tuple(seeds),
+        counts=by_seed.sum(axis=0),
+        seeds=own.seeds,
         images={name: int(number) for name, number in zip(results.classes, totals, strict=True)},
-        by_seed=np.stack(matrices),
+        by_seed=by_seed,
         synthetic=results.synthetic,
+        rates=rates(own, results.classes),
+        keys=own.keys,
     )
 
 
 def pairs_info(confusion: ConfusionInfo, top: int = 10) -> PairsInfo:
     """The ``top`` ordered pairs by share of the true class. Classes without images and pairs that never occur are left out."""
-    pairs = []
-    shares = confusion.shares
-    for i, true in enumerate(confusion.classes):
-        for j, predicted in enumerate(confusion.classes):
-            if i == j or confusion.counts[i, j] == 0:
-                continue
-            n = confusion.images[true]
-            pairs.append(
-                ConfusedPair(
-                    true=true,
-                    predicted=predicted,
-                    share=wilson(shares[i, j] / 100 * n, n).scaled(100),
-                    count=int(confusion.counts[i, j]),
-                    seeds=len(confusion.seeds),
-                    by_seed=tuple(float(100 * matrix[i, j] / n) for matrix in confusion.by_seed),
-                )
-            )
-    pairs.sort(key=lambda pair: -pair.share.mean)
-    return PairsInfo(confusion.variant, confusion.split, confusion.label, tuple(pairs[:top]), len(confusion.seeds), confusion.synthetic)
+    pairs = tuple(pair for pair in confusion.rates if pair.count)[:top]
+    return PairsInfo(confusion.variant, confusion.split, confusion.label, pairs, len(confusion.seeds), confusion.synthetic)
 
 
 def draw_confusion(info: ConfusionInfo) -> Figure:
@@ -184,8 +153,8 @@ def _draw_matrix(axes: Axes, info: ConfusionInfo, values: NDArray[np.float64], t
 
 
 def draw_pairs(info: PairsInfo) -> Figure:
-    """One line per pair: the share with its interval over images, and a small dot per seed."""
-    names = [broken(f"{lettered(pair.true)} \N{RIGHTWARDS ARROW} {lettered(pair.predicted)} (n={pair.share.n})", 40) for pair in info.pairs]
+    """One line per pair: the share with its interval over seeds and images, and a small dot per seed."""
+    names = [broken(f"{lettered(pair.true)} \N{RIGHTWARDS ARROW} {lettered(pair.predicted)} (n={pair.images})", 40) for pair in info.pairs]
     lines = sum(0.25 + 0.13 * name.count("\n") for name in names)
     figure = new_figure(0.75 + max(0.25, lines), width=5.2)
     axes = figure.subplots()

@@ -24,18 +24,34 @@ FEWEST = 5
 
 
 @dataclass(frozen=True)
+class Training:
+    """How one finished training went.
+
+    ``gaps`` has, by metric and epoch (``selected`` or ``last``), how much better the training images fare than the validation images:
+    training minus validation accuracy in points, validation minus training loss in nats.
+    """
+
+    seed: int
+    key: str
+    epochs: int
+    selected: int
+    lowest: int  # the epoch of lowest validation loss
+    rises: bool | None  # whether the validation loss turned up again after it; None after too few epochs to tell
+    gaps: Mapping[tuple[str, str], float]
+
+
+@dataclass(frozen=True)
 class Process:
-    """How the training of one variant went, over its finished seeds. Epochs are means over seeds, accuracies in percent."""
+    """How the trainings of one variant went that have finished."""
 
     variant: str
-    seeds: int
-    epochs: int  # of the longest
-    train_accuracy: float  # mean at the last epoch
-    validation_accuracy: float
-    gap: float  # training minus validation, points, at the last epoch
-    rising: int | None  # seeds whose validation loss turned up again; None after too few epochs to tell
-    lowest_loss_epoch: float  # mean epoch of lowest validation loss
-    selected_epoch: float
+    trainings: tuple[Training, ...]  # by seed
+
+    @property
+    def rising(self) -> tuple[Training, ...] | None:
+        """Those whose validation loss turned up again; None where none has epochs enough to tell."""
+        told = [one for one in self.trainings if one.rises is not None]
+        return tuple(one for one in told if one.rises) if told else None
 
 
 @dataclass(frozen=True)
@@ -91,22 +107,24 @@ def curves_info(results: Results) -> CurvesInfo:
 
 
 def _process(variant: str, epochs: pd.DataFrame) -> Process:
-    seeds = epochs.groupby("seed")
-    last = epochs.loc[seeds["epoch"].idxmax()]
-    lowest = epochs.loc[seeds["validation_loss"].idxmin(), ["seed", "epoch"]].set_index("seed")["epoch"]
-    rising = sum(_turns_up(own.sort_values("epoch")["validation_loss"].to_list()) for _, own in seeds)
-    told = int(seeds["epoch"].max().min()) >= FEWEST
-    train, validation = 100 * float(last["train_accuracy"].mean()), 100 * float(last["validation_accuracy"].mean())
-    return Process(
-        variant=variant,
-        seeds=len(last),
-        epochs=int(epochs["epoch"].max()),
-        train_accuracy=train,
-        validation_accuracy=validation,
-        gap=train - validation,
-        rising=rising if told else None,
-        lowest_loss_epoch=float(lowest.mean()),
-        selected_epoch=float(last["selected_epoch"].mean()),
+    return Process(variant, tuple(_training(own.sort_values("epoch")) for _, own in epochs.groupby("seed")))
+
+
+def _training(epochs: pd.DataFrame) -> Training:
+    last, losses = epochs.iloc[-1], epochs["validation_loss"]
+    chosen = epochs[epochs["epoch"] == epochs["selected_epoch"]]
+    gaps = {}
+    for which, row in {"last": last, **({"selected": chosen.iloc[0]} if len(chosen) else {})}.items():
+        gaps["accuracy", which] = 100 * float(row["train_accuracy"] - row["validation_accuracy"])
+        gaps["loss", which] = float(row["validation_loss"] - row["train_loss"])
+    return Training(
+        seed=int(last["seed"]),
+        key=str(last["key"]),
+        epochs=len(epochs),
+        selected=int(last["selected_epoch"]),
+        lowest=int(epochs["epoch"].iloc[int(losses.argmin())]),
+        rises=_turns_up(losses.to_list()) if len(epochs) >= FEWEST else None,
+        gaps=gaps,
     )
 
 

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ferray.analysis.answers import answers
 from ferray.analysis.confusion import PairsInfo
 from ferray.analysis.fonts import lettered
 from ferray.analysis.results import Results
-from ferray.analysis.selection import finished_of, speaking_trials
 from ferray.analysis.style import GREY, PALE, broken, new_figure, note_synthetic
 
 
@@ -47,11 +47,10 @@ def examples_info(results: Results, pairs: PairsInfo, *, rows: int = 4, columns:
     labels, images = results.labels(split), results.images(split)
     if labels is None or images is None:
         return None
-    keys = finished_of(speaking_trials(results), pairs.variant)["key"]
-    found = [own for own in (results.probabilities(str(key), split) for key in keys) if own is not None and len(own) == labels.size]
-    if not found:
+    own = answers(results, pairs.variant, split)
+    if own is None:
         return None
-    mean = np.mean(found, axis=0)
+    mean = own.probabilities.mean(axis=0)
     predicted = mean.argmax(axis=1)
     grid = []
     for pair in pairs.pairs[:rows]:
@@ -59,12 +58,12 @@ def examples_info(results: Results, pairs: PairsInfo, *, rows: int = 4, columns:
         members = np.flatnonzero((labels == true) & (predicted == wrong))
         order = members[np.argsort(-mean[members, wrong], kind="stable")][:columns]
         row = tuple(
-            Example(int(one), pair.true, pair.predicted, float(mean[one, wrong]), float(mean[one, true]), _as_picture(images[one]))
+            Example(int(one), pair.true, pair.predicted, float(mean[one, wrong]), float(mean[one, true]), as_picture(images[one]))
             for one in order
         )
         if row:
             grid.append(row)
-    return ExamplesInfo(pairs.variant, tuple(grid), columns, len(found), results.synthetic) if grid else None
+    return ExamplesInfo(pairs.variant, tuple(grid), columns, len(own.seeds), results.synthetic) if grid else None
 
 
 def draw_examples(info: ExamplesInfo) -> Figure:
@@ -93,5 +92,6 @@ def _label(name: str) -> str:
     return broken(lettered(name, 30), 16)
 
 
-def _as_picture(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def as_picture(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An image [channels, height, width] as matplotlib shows it: [height, width], or [height, width, 3] in colour."""
     return image[0] if image.shape[0] == 1 else np.moveaxis(image[:3], 0, -1)

@@ -12,10 +12,14 @@ from matplotlib.figure import Figure
 
 from ferray.analysis.ablation import ablation_info, draw_ablation
 from ferray.analysis.accuracy import draw_models, models_info
+from ferray.analysis.calibration import calibration_info
 from ferray.analysis.confusion import confusion_info, draw_confusion, draw_pairs, pairs_info
 from ferray.analysis.curves import curves_info, draw_curves
 from ferray.analysis.examples import draw_examples, examples_info
 from ferray.analysis.fonts import BASE, families
+from ferray.analysis.galleries import draw_gallery, hard_info
+from ferray.analysis.overfitting import draw_overfitting, overfitting_info
+from ferray.analysis.reliability import draw_reliability
 from ferray.analysis.results import Results
 from ferray.analysis.samples import draw_search, search_info
 from ferray.analysis.style import styled
@@ -81,6 +85,23 @@ def pairs_figure(results: Results, variant: str | None = None) -> Figure:
 def examples_figure(results: Results, variant: str | None = None) -> Figure:
     """Images of the most confused pairs. Raises LedgerError without predictions or images."""
     return _styled(results, lambda: draw_examples(_there(examples_info(results, pairs_info(_there(confusion_info(results, variant)))))))
+
+
+def overfitting_figure(results: Results) -> Figure:
+    """Epochs of lowest validation loss, and the gaps between training and validation. Raises LedgerError without a finished trial."""
+    info = overfitting_info(results, curves_info(results))
+    return _styled(results, lambda: draw_overfitting(_there(info if info.variants else None)))
+
+
+def calibration_figure(results: Results) -> Figure:
+    """Reliability diagrams of the variants. Raises LedgerError without predictions."""
+    return _styled(results, lambda: draw_reliability(_there(calibration_info(results))))
+
+
+def hard_figure(results: Results, variant: str | None = None) -> Figure:
+    """Images that all trainings of a variant (the best on validation) get wrong. Raises LedgerError without two of them or images."""
+    info = hard_info(results, variant)
+    return _styled(results, lambda: draw_gallery(_there(info.rows if info else None), results.synthetic))
 
 
 def votes_figure(results: Results) -> Figure:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ferray.analysis.accuracy import ModelsInfo, ModelSummary
 from ferray.analysis.claims import Claim
 from ferray.analysis.confusion import ConfusionInfo, PairsInfo
-from ferray.analysis.curves import FEWEST, RISE, CurvesInfo, Process
+from ferray.analysis.curves import CurvesInfo
 from ferray.analysis.effect_prose import with_caveats
 from ferray.analysis.samples import SearchInfo
 from ferray.analysis.wording import interval, listed, measured, plain, plural, represented, setting, signed, summed
@@ -38,7 +38,7 @@ def summary(models: ModelsInfo, claims: Sequence[Claim], pairs: PairsInfo | None
         sentences += [" ".join([*own[:SUMMARIZED], *more])] if own else []
     if pairs and pairs.pairs:
         pair = pairs.pairs[0]
-        sure = f"95 % interval {interval(pair.share)}, n = {pair.share.n}, {plural(pairs.seeds, 'seed')}"
+        sure = f"95 % interval {interval(pair.share)}, n = {pair.images}, {plural(pairs.seeds, 'seed')}"
         where = f"in {plain(pair.share.mean)} % of its images ({sure})"
         named = f"{pair.true} taken for {pair.predicted}"
         sentences.append(f"The largest confusion of {pairs.variant}, as a share of the true class, is {named}, {where}.")
@@ -108,34 +108,12 @@ def _place(value: float, low: float, high: float) -> str:
 
 
 def process_sentences(curves: CurvesInfo) -> list[str]:
-    """For each variant: the gap between training and validation, and in how many seeds the validation loss turns up."""
-    sentences = [_process(one, curves.labels["validation"]) for one in curves.processes]
-    unfinished = [name for name in curves.variants if name not in {one.variant for one in curves.processes}]
-    if unfinished:
-        whose = "its" if len(unfinished) == 1 else "their"
-        sentences.append(f"No trial of {listed(unfinished)} has finished; {whose} curves show what was recorded so far.")
-    return sentences
-
-
-def loss_definition(curves: CurvesInfo) -> str:
-    """What counts as a loss that turns up, or that there are no curves yet."""
+    """Whose curves are of trainings that have not finished, or that there are no curves yet."""
     if not curves.variants:
-        return "No epoch has been recorded yet."
-    if all(one.rising is None for one in curves.processes):
-        return f"Whether a loss turns up again is told of trials of {FEWEST} epochs or more."
-    return (
-        f"The loss on the {curves.labels['validation']} set counts as turned up where it stays, through the last tenth of the epochs (two "
-        f"at least), more than {100 * RISE:.0f} % above its minimum."
-    )
-
-
-def _process(one: Process, label: str) -> str:
-    where = "above" if one.gap >= 0 else "below"
-    gap = f"training accuracy ends at {plain(one.train_accuracy)} %, {plain(abs(one.gap))} points {where} that on the {label} set"
-    rise = "" if one.rising is None else f" turns up in {one.rising} of {plural(one.seeds, 'seed')} and"
-    average = " on average" if one.seeds > 1 else ""
-    lowest = f"{plain(one.lowest_loss_epoch, 1 if one.seeds > 1 else 0)} of {one.epochs}{average}"
-    return f"{one.variant} (n = {one.seeds}): {gap}; the loss on the {label} set{rise} is lowest at epoch {lowest}."
+        return ["No epoch has been recorded yet."]
+    unfinished = [name for name in curves.variants if name not in {one.variant for one in curves.processes}]
+    whose = "its" if len(unfinished) == 1 else "their"
+    return [f"No trial of {listed(unfinished)} has finished; {whose} curves show what was recorded so far."] if unfinished else []
 
 
 def no_confusion(best: str | None) -> str:
@@ -152,10 +130,12 @@ def confusion_sentences(confusion: ConfusionInfo, pairs: PairsInfo, top: int = 5
     if not pairs.pairs:
         return [*sentences, f"It confused no image of the {confusion.label} set."]
     named = [
-        f"{pair.true} for {pair.predicted} ({plain(pair.share.mean)} %, {interval(pair.share)}, n = {pair.share.n})"
+        f"{pair.true} for {pair.predicted} ({plain(pair.share.mean)} %, {interval(pair.share)}, n = {pair.images})"
         for pair in pairs.pairs[:top]
     ]
-    sentences.append(f"As shares of the true class, with Wilson's 95 % interval over its n images, it most often takes {listed(named)}.")
+    sentences.append(
+        f"As shares of the true class, with 95 % intervals over seeds and over its n images together, it most often takes {listed(named)}."
+    )
     shares = confusion.shares
     present = [place for place, name in enumerate(confusion.classes) if confusion.images[name]]
     recall = sorted(present, key=lambda place: shares[place, place])

@@ -8,7 +8,19 @@ from typing import Any
 
 import yaml
 
-from ferray.analysis import details, effect_prose, effect_tables, figures, optimism, prose, tables
+from ferray.analysis import (
+    confusion_claims,
+    details,
+    effect_prose,
+    effect_tables,
+    figures,
+    galleries,
+    optimism,
+    overfitting,
+    prose,
+    reliability,
+    tables,
+)
 from ferray.analysis.ablation import ablation_info, draw_ablation, is_headline
 from ferray.analysis.accuracy import ModelsInfo, draw_models, models_info
 from ferray.analysis.claims import Claim
@@ -44,14 +56,19 @@ def compose(results: Results) -> tuple[Page, list[Claim], dict[str, Any]]:
     confusion = confusion_info(results)
     pairs = pairs_info(confusion) if confusion else None
     _models(page, models, [claim for claim in headline if claim.kind == "variant"])
-    _process(page, curves_info(results))
+    curves = curves_info(results)
+    _process(page, curves)
+    claims += overfitting.section(page, results, curves)
     _ablation(page, results, claims, searched=search is not None)
     claims += [*interactions(page, results), *tuning(page, results)]
+    claims += reliability.section(page, results)
     page.section("confusion", "Which classes are confused")
     if confusion is None or pairs is None:
         page.say([prose.no_confusion(best_variant(results))])
     else:
         _confusion(page, confusion, pairs, examples_info(results, pairs))
+        claims += confusion_claims.section(page, results, confusion)
+    claims += galleries.section(page, results)
     votes = votes_info(results)
     stopped = stopped_sentences(stopped_info(results))
     if votes is not None:
@@ -89,7 +106,6 @@ def _models(page: Page, models: ModelsInfo, variants: Sequence[Claim]) -> None:
 def _process(page: Page, curves: CurvesInfo) -> None:
     page.section("process", "Training process")
     page.enumerate(prose.process_sentences(curves))
-    page.say([prose.loss_definition(curves)])
     for part, chosen in enumerate(curves.split(CURVES_PER_FIGURE)):
         page.show(
             "curves" if part == 0 else f"curves_{part + 1}",
@@ -147,7 +163,7 @@ def _confusion(page: Page, confusion: ConfusionInfo, pairs: PairsInfo, examples:
         "confused_pairs",
         lambda: draw_pairs(pairs),
         f"The largest confusions of {pairs.variant} by share of the true class: that class, what it is taken for, and n, its images. The "
-        "line is Wilson's 95 % interval over these images" + (", small dots are the seeds." if pairs.seeds > 1 else "."),
+        "line is the 95 % interval over seeds and images together" + (", small dots are the seeds." if pairs.seeds > 1 else "."),
     )
     page.tabulate(tables.pairs_table(pairs))
     if examples is None:

@@ -190,6 +190,22 @@ def wilson(successes: float, n: int, level: float = LEVEL) -> Estimate:
     return Estimate(share, low, high, n)
 
 
+def clopper_pearson(successes: float, n: float, level: float = LEVEL) -> Estimate:
+    """A share of ``n`` trainings or images with the exact interval (Clopper and Pearson 1934, Biometrika 26): it covers ``level`` or more.
+
+    Neither number need be whole, as Korn and Graubard (1998, Survey Methodology 24) have it for shares whose cases are not independent:
+    ``n`` is then how many independent cases would be as sure. Raises ValueError where there are more successes than cases.
+    """
+    if n == 0:
+        return Estimate(math.nan, math.nan, math.nan, 0)
+    if not 0 <= successes <= n:
+        raise ValueError(f"successes must lie in 0..{n}, not {successes}")
+    tail = (1 - level) / 2
+    low = float(stats.beta.ppf(tail, successes, n - successes + 1)) if successes > 0 else 0.0
+    high = float(stats.beta.isf(tail, successes + 1, n - successes)) if successes < n else 1.0
+    return Estimate(successes / n, low, high, round(n))
+
+
 def hedges_g(differences: Numbers) -> float:
     """The effect size of paired differences: their mean in units of their standard deviation, without the bias of few values.
 

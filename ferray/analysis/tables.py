@@ -111,12 +111,12 @@ def pairs_table(info: PairsInfo) -> Table:
     """The ordered pairs of classes of which the largest share of the true class is confused."""
     columns = ("true", "predicted", "share of the true class (%)", "95 % interval", "count", "images of the true class", "seeds")
     rows = tuple(
-        (pair.true, pair.predicted, plain(pair.share.mean), interval(pair.share), count(pair.count), count(pair.share.n), str(pair.seeds))
+        (pair.true, pair.predicted, plain(pair.share.mean), interval(pair.share), count(pair.count), count(pair.images), str(info.seeds))
         for pair in info.pairs
     )
     caption = (
         f"The largest confusions of {info.variant} by share of the true class, on the {info.label} set, {summed(info.seeds)}. "
-        "Wilson's interval is over the images of the true class, each counted once."
+        "Intervals are over seeds and images together, each image counted once."
     )
     return Table("confused_pairs", caption, columns, rows, frozenset({0, 1}))
 

@@ -1,0 +1,173 @@
+"""What the confusions say: the rate of every pair, statements of readers, and what each variant changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ferray.analysis.answers import fates
+from ferray.analysis.claims import Claim
+from ferray.analysis.confusion import ConfusionInfo
+from ferray.analysis.confusion_rates import CROSSED, FEW, Change, Rate, certain, change_claims, change_sentence, changes
+from ferray.analysis.crossed import METHODS
+from ferray.analysis.results import Results
+from ferray.analysis.statements import StatementsInfo, statement_claims, statement_sentence, statements_info
+from ferray.analysis.tables import Table
+from ferray.analysis.verdicts import FEWEST_SEEDS
+from ferray.analysis.wording import count, interval, plain, plural, probability, signed
+
+if TYPE_CHECKING:
+    from ferray.analysis.page import Page
+
+CLAIMED = 200
+"""Pairs of which claims are made, the most frequent first; tables/confusion_rates.csv has all."""
+TOLD = 6
+"""Certain changes that the page tells of; tables/confusion_changes.csv has all."""
+
+
+def section(page: Page, results: Results, confusion: ConfusionInfo) -> list[Claim]:
+    """Adds to the section on confusions the statements tested and the certain changes, attaches the tables, and gives the claims."""
+    statements = statements_info(results)
+    found = changes(results)
+    page.attach(rates_table(confusion))
+    if statements is not None:
+        page.say(
+            [
+                "What readers have said of such a matrix, tested one by one. A class is often taken for another where that is its most "
+                "frequent wrong answer, tested against each of the others; it is otherwise rarely answered where it is a rarer wrong "
+                "answer than if wrong answers were spread evenly over the classes that they can be."
+            ]
+        )
+        page.enumerate([statement_sentence(one, statements) for one in statements.tested])
+        page.attach(statements_table(statements))
+    sure = certain(found)
+    if sure:
+        page.enumerate([change_sentence(one, confusion.label, results.baseline) for one in sure[:TOLD]])
+    page.say(_changes_words(results, found, sure))
+    if found:
+        page.attach(changes_table(found, results.baseline, confusion.label))
+    claims = [*rate_claims(confusion, fates(results, confusion.variant))]
+    claims += statement_claims(statements) if statements is not None else []
+    return [*claims, *change_claims(found, confusion.split, confusion.label, results.baseline)]
+
+
+def _changes_words(results: Results, found: list[Change], sure: list[Change]) -> list[str]:
+    if len(results.variants) < 2:
+        return []
+    if not found:
+        return [
+            f"Which confusions a variant changes is told of variants that share {FEWEST_SEEDS} finished seeds or more with "
+            f"{results.baseline}, and of pairs that make up {FEW} images or more."
+        ]
+    told = f"{plural(len(sure), 'change')} of a confusion compared with {results.baseline} {'is' if len(sure) == 1 else 'are'} certain"
+    rest = f"; the {TOLD} surest are told" if len(sure) > TOLD else ""
+    return [
+        f"Of {count(len(found))} pairs tested over all variants, {told}, after Holm over the pairs of each variant{rest}. Pairs that make "
+        f"up fewer than {FEW} images are not tested."
+    ]
+
+
+def rate_claims(confusion: ConfusionInfo, counts: dict[str, int]) -> list[Claim]:
+    """The rates of the ``CLAIMED`` most frequent confusions; ``counts`` says how the variant's trainings ended."""
+    return [
+        Claim(
+            name=f"confusion/{confusion.variant}/{confusion.split}/{one.true} taken for {one.predicted}", kind="confusion",
+            subject=confusion.variant, split=confusion.split, metric=f"share of {one.true} taken for {one.predicted}", unit="share",
+            estimates={"seeds": one.over_seeds.scaled(0.01), "images": one.over_images.scaled(0.01), "both": one.share.scaled(0.01)},
+            methods={**METHODS, "both": one.method}, keys=confusion.keys, sentence=rate_sentence(one, confusion), decided_by="both",
+            counts={**counts, "trainings": len(confusion.seeds), "images": one.images, "taken": one.count},
+        )
+        for one in confusion.rates[:CLAIMED]
+    ]  # fmt: skip
+
+
+def rate_sentence(one: Rate, confusion: ConfusionInfo) -> str:
+    """The share of a class that is taken for another, with its interval."""
+    sure = f"95 % interval {interval(one.share)}, n = {one.images} images, {plural(len(confusion.seeds), 'seed')}"
+    taken = f"{confusion.variant} takes {plain(one.share.mean)} % of {one.true} for {one.predicted}"
+    return f"{taken} on the {confusion.label} set ({sure})."
+
+
+def rates_table(confusion: ConfusionInfo) -> Table:
+    """Every ordered pair with its rate and the three intervals."""
+    columns = ("true", "predicted", "share (%)", "95 % interval", "over seeds", "over images", "count", "images", "seeds", "method")
+    rows = tuple(
+        (
+            one.true,
+            one.predicted,
+            plain(one.share.mean, 2),
+            interval(one.share, 2),
+            interval(one.over_seeds, 2),
+            interval(one.over_images, 2),
+            count(one.count),
+            count(one.images),
+            str(len(confusion.seeds)),
+            "crossed t" if one.method == CROSSED else "exact",
+        )
+        for one in confusion.rates
+    )
+    caption = (
+        f"All ordered pairs of classes as {confusion.variant} confuses them on the {confusion.label} set, in percent of the true class. "
+        "The first interval is over seeds and images together: that of crossed random factors, or, where fewer than "
+        f"{FEW} images count in the mean training or there is one seed, the exact binomial one at the effective number of images (Korn and "
+        "Graubard 1998)."
+    )
+    return Table("confusion_rates", caption, columns, rows, frozenset({0, 1, 9}))
+
+
+def statements_table(info: StatementsInfo) -> Table:
+    """Each statement with its answer and numbers."""
+    columns = (
+        "statement",
+        "answer",
+        "share (%)",
+        "95 % interval",
+        "compared with",
+        "difference (points)",
+        "95 % interval",
+        "p",
+        "adjusted p",
+    )
+    rows = tuple(
+        (
+            one.statement.words,
+            one.answer,
+            plain(one.rate.mean),
+            interval(one.rate),
+            one.rival or "an even spread",
+            signed(one.difference.both.mean),
+            interval(one.difference.both, sign=True),
+            probability(one.p),
+            probability(one.p_adjusted),
+        )
+        for one in info.tested
+    )
+    caption = (
+        f"Statements about confusions, tested on {info.variant}, {info.label} set, {plural(info.seeds, 'seed')}. The difference is that of "
+        "the share to the strongest rival's, or to what an even spread of wrong answers would give; intervals are over seeds and images "
+        "together, the adjusted p-value is Holm's over the statements."
+    )
+    return Table("statements", caption, columns, rows, frozenset({0, 1, 4}))
+
+
+def changes_table(found: list[Change], baseline: str, label: str) -> Table:
+    """Every tested change of a confusion, the surest first."""
+    columns = ("variant", "true", "predicted", "difference (points)", "95 % interval", "p", "adjusted p", "images", "pairs")
+    rows = tuple(
+        (
+            one.variant,
+            one.true,
+            one.predicted,
+            signed(one.difference.both.mean),
+            interval(one.difference.both, sign=True),
+            probability(one.difference.both.p),
+            probability(one.p_adjusted),
+            count(one.difference.n_images),
+            str(one.difference.both.n),
+        )
+        for one in found
+    )
+    caption = (
+        f"How much more of a class is taken for another than by {baseline} on the {label} set, in points of the true class, paired by seed "
+        "and image, with intervals over both; p-values are adjusted by Holm over the pairs of each variant."
+    )
+    return Table("confusion_changes", caption, columns, rows, frozenset({0, 1, 2}))
