@@ -328,7 +328,7 @@ def test_votes_are_a_diagnosis_and_in_no_score(tmp_path: Path) -> None:
     make_ledger(tmp_path / "votes", votes=True, seeds=2, epochs=4)
     make_ledger(tmp_path / "plain", votes=False, seeds=2, epochs=4)
     with_votes, plain = (Page(write_report(tmp_path / name, "report")) for name in ("votes", "plain"))
-    assert "5 Label noise, as ten people voted" in with_votes.text
+    assert "8 Label noise, as ten people voted" in with_votes.text
     assert "Their votes are a diagnosis here and in no score of this report" in with_votes.text
     assert "Label noise" not in plain.text
     assert with_votes.pictures == plain.pictures + 1
