@@ -59,13 +59,12 @@ class Plan:
     drawn_again: str = ""
     design: Sequence[str] = ()
     after: Confirmation = NOTHING_AFTER
+    price: Price | None = None
 
     @property
     def is_tuned(self) -> bool:
         """Whether settings are chosen for each variant before the variants are compared."""
         return any(trial.phase == "tuning" for trial in self.trials)
-
-    price: Price | None = None
 
     @property
     def to_run(self) -> list[Trial]:

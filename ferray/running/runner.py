@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ from ferray.running.display import Display, Lines, fitting, note
 from ferray.running.estimate import Pace, counted, duration, from_ledger, makespan
 from ferray.running.interruption import terminated_as_interrupted
 from ferray.running.machine import Machine, cluster_address
-from ferray.running.meter import Meter
+from ferray.running.meter import Meter, recorded_seconds
 from ferray.running.progress import Progress
 from ferray.running.trainable import run_trial
 
@@ -100,11 +100,13 @@ def run(
     ledger = Ledger(storage)
     trials = _wanted(plan, only)
     _set_damaged_aside(ledger, trials, display)
+    todo = missing(ledger, trials.values(), retry_failed=retry_failed)  # first: another driver may end the last of tuning right now
     after = confirmation(study, data, ledger, plan, retry_failed=retry_failed, only=only)
     confirming = _wanted(after.trials, only)
     _set_damaged_aside(ledger, confirming, display)
     trials |= confirming
-    todo = missing(ledger, trials.values(), retry_failed=retry_failed)
+    todo += missing(ledger, confirming.values(), retry_failed=retry_failed)
+    failed = _failed(ledger, todo)
     later = list(after.expected) if only is None else []
     pace = from_ledger(ledger, [*todo, *later], data, processor=environment.processor()) if todo else Pace()
     display.say(_what_is_to_do(study, trials, todo, later, ledger, pace, 1 if local else _slots(study, address)))
@@ -131,15 +133,18 @@ def run(
                 )
                 with here as execute:
                     interrupted = _until_done(todo, ledger, execute, display, meter)
-                    if study.tuning and after.chosen is None and not interrupted:
+                    if study.tuning and after.chosen is None and not interrupted and not _left(ledger, todo, failed):
                         after = confirmation(study, data, ledger, plan)
                         confirming = _wanted(after.trials, only)
                         further = _confirm(plan, after, confirming, ledger, progress, retry_failed=retry_failed)
                         if only is None:
                             _save(writer, study, plan, data, text, after)
+                        if meter:
+                            meter.pay(recorded_seconds(ledger, confirming))
                         later = list(after.expected) if only is None else []
                         trials |= confirming
                         todo = [*todo, *further]
+                        failed |= _failed(ledger, further)
                         interrupted = _until_done(further, ledger, execute, display, meter)
         except KeyboardInterrupt:
             interrupted = True
@@ -147,12 +152,12 @@ def run(
             raise LedgerError(f"{error}; what has ended is kept, and the same command goes on once this is mended") from error
     statuses = {key: ledger.status(key) for key in trials}
     failures = {trial.label: ledger.failure(trial.key) for trial in trials.values() if statuses[trial.key] == "failed"}
-    left = missing(ledger, todo)
-    is_out = bool((left or later) and meter and meter.is_empty() and not interrupted)
+    left = _left(ledger, todo, failed)
+    is_out = bool(left and meter and meter.is_empty() and not interrupted)
     if interrupted:
-        display.say(_interrupted(todo, later, ledger))
+        display.say(_interrupted(left, later, ledger))
     elif is_out and study.budget:
-        display.say(_out_of_budget(study.budget, left, ledger))
+        display.say(_out_of_budget(study.budget, left, later, ledger))
     counts = dict(Counter[str](statuses.values()))
     return Outcome(storage, study.name, counts, len(todo) - len(left), failures, interrupted, is_out)
 
@@ -164,6 +169,19 @@ def _wanted(trials: Iterable[Trial], only: Collection[str] | None) -> dict[str, 
         if only is None or trial.key in only:
             found.setdefault(trial.key, trial)
     return found
+
+
+def _failed(ledger: Ledger, todo: Iterable[Trial]) -> dict[str, dict[str, Any] | None]:
+    """By key, the records of trials that have failed and are to run again."""
+    return {trial.key: ledger.record(trial.key) for trial in todo if ledger.status(trial.key) == "failed"}
+
+
+def _left(ledger: Ledger, todo: Iterable[Trial], failed: Mapping[str, Any]) -> list[Trial]:
+    """The trials that have not ended, and those that had ``failed`` before and were not tried again."""
+    todo = list(todo)
+    unended = {trial.key for trial in missing(ledger, todo)}
+    untried = {key for key, record in failed.items() if ledger.status(key) == "failed" and ledger.record(key) == record}
+    return [trial for trial in todo if trial.key in unended | untried]
 
 
 def _set_damaged_aside(ledger: Ledger, trials: dict[str, Trial], display: Display) -> None:
@@ -182,29 +200,29 @@ def _confirm(
         progress.display.say(line)
     _set_damaged_aside(ledger, trials, progress.display)
     further = missing(ledger, trials.values(), retry_failed=retry_failed)
-    if after.chosen is not None:
+    if trials:
         there = len(trials) - len(further)
         progress.display.say(f"{counted(len(trials), 'trial')} of confirmation planned, {there} in the ledger, {len(further)} to run")
         progress.extend(trials, *_standing(ledger, trials), further)
     return further
 
 
-def _interrupted(todo: list[Trial], later: list[Trial], ledger: Ledger) -> str:
-    left = missing(ledger, todo)
-    half_trained = sum(ledger.resumable_epochs(trial.key) > 0 for trial in left)
-    half = f", {half_trained} of them from a checkpoint" if half_trained else ""
+def _interrupted(left: list[Trial], later: list[Trial], ledger: Ledger) -> str:
     command = _command()
     again = f"go on with: {command}" if command.startswith("python -m") else "run the same again to go on"
-    then = f", and then at most {counted(len(later), 'trial')} of confirmation" if later else ""
-    are = "is" if len(left) == 1 else "are"
-    return f"interrupted: what has ended is kept, {counted(len(left), 'trial')} {are} left{half}{then}; {again}"
+    return f"interrupted: what has ended is kept, {_rest(left, later, ledger)}; {again}"
 
 
-def _out_of_budget(budget: Budget, left: list[Trial], ledger: Ledger) -> str:
+def _out_of_budget(budget: Budget, left: list[Trial], later: list[Trial], ledger: Ledger) -> str:
+    more = "the same command goes on" if budget.unit == "hours" else "the same command goes on once `budget` is larger"
+    return f"the budget of {budget.told()} is spent: {_rest(left, later, ledger)}; {more}"
+
+
+def _rest(left: list[Trial], later: list[Trial], ledger: Ledger) -> str:
     half_trained = sum(ledger.resumable_epochs(trial.key) > 0 for trial in left)
     half = f", {half_trained} of them from a checkpoint" if half_trained else ""
-    more = "the same command goes on" if budget.unit == "hours" else "the same command goes on once `budget` is larger"
-    return f"the budget of {budget.told()} is spent: {counted(len(left), 'trial')} {'is' if len(left) == 1 else 'are'} left{half}; {more}"
+    then = f", and then at most {counted(len(later), 'trial')} of confirmation" if later else ""
+    return f"{counted(len(left), 'trial')} {'is' if len(left) == 1 else 'are'} left{half}{then}"
 
 
 def _slots(study: Study, address: str | None) -> int | None:
