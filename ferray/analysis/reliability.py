@@ -140,7 +140,8 @@ def _draw_panel(axes: Axes, bins: Sequence[Bins], images: int) -> None:
     )
     sure = shares.mean(axis=0)[full] * images >= SURE
     axes.plot(confidence[sure], accuracy[sure], "o-", color=BLUE, linewidth=1.2, markersize=3.5, mew=0, clip_on=False)
-    axes.plot(confidence[~sure], accuracy[~sure], "o", mfc="white", mec=BLUE, markersize=3.2, mew=0.8, clip_on=False)
+    if not sure.all():  # an empty line that is not clipped would claim room down to the figure's corner
+        axes.plot(confidence[~sure], accuracy[~sure], "o", mfc="white", mec=BLUE, markersize=3.2, mew=0.8, clip_on=False)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     axes.set_aspect("equal")
