@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, field_validator, model_validator
 
 from ferray.config import Frozen
-from ferray.errors import ConfigError, short
+from ferray.errors import ConfigError
 from ferray.factors import Factor, Left, factors, meet
 from ferray.fraction import MOST_FACTORS, ROMAN, Fraction, fractions
 
@@ -30,7 +30,7 @@ def _overrides_or_names(given: Any, check: ValidatorFunctionWrapHandler) -> Any:
     try:
         return check(given)
     except ValidationError:  # it would tell of each of the two ways by itself
-        raise ValueError(f"the overrides that take it away, or a list of factors that go together, not {short(given)}") from None
+        raise ValueError("the overrides that take it away, or a list of factors that go together") from None
 
 
 Own = Annotated[dict[str, Any] | Annotated[list[str], Field(min_length=1)], WrapValidator(_overrides_or_names)]

@@ -13,13 +13,15 @@ from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_
 from ferray import conditions, designs, search, study_file
 from ferray.attachments import Finder
 from ferray.budget import Budget
-from ferray.config import Config, Frozen, NotNegative, Positive, Probability, digest, field_names, flatten, merge, overlay, trial_key
+from ferray.config import Frozen, NotNegative, Positive, digest, field_names, flatten, merge
 from ferray.data_source import DataSource
 from ferray.designs import Ablation, Name, Variant, leave_to_the_study
 from ferray.errors import ConfigError, explain, short
+from ferray.published import Published
 from ferray.search import Domain
 from ferray.seeds import Seeds
-from ferray.trial import Phase, Trial
+from ferray.settings import Settings
+from ferray.trial import Cell, Phase, Trial, trials
 from ferray.tuning import Tuning
 
 if TYPE_CHECKING:
@@ -28,21 +30,6 @@ if TYPE_CHECKING:
 
 MOST_TRIALS = 1_000_000
 """So many may a study plan; what is more is a slip in a grid, and would fill the memory before anything ran."""
-
-
-_Cell = tuple[Phase, Variant, int, Config, dict[str, Any]]
-"""What all seeds of a trial have in common: its phase, variant, sample, config and what the search chose in it."""
-
-
-class Published(Frozen):
-    """Accuracies from the literature, printed beside a variant's own."""
-
-    epochs: Annotated[int, Field(ge=1)] | None = None
-    """That they were trained for; shorter trainings are not held against them."""
-    validation: Probability | None = None
-    """Accuracy on the validation split, 0..1."""
-    test: Probability | None = None
-    """Accuracy on the test split, 0..1."""
 
 
 class Study(Frozen):
@@ -152,7 +139,7 @@ class Study(Frozen):
         domains = self._domains
         if self.tuning:
             self.tuning.check(search.count(domains, self.num_samples)[0], self.all_seeds)
-        self._config(Variant(self.baseline))
+        self._settings.config(Variant(self.baseline))
         variants = self.all_variants()
         names = [variant.name for variant in variants]
         twice = {name for name in names if names.count(name) > 1}
@@ -162,7 +149,7 @@ class Study(Frozen):
         alike: dict[str, str] = {}
         for variant in variants:
             fixed = [domain.field for domain in domains if any(domain.reaches(name) for name in flatten(merge({}, variant.overrides)))]
-            first = alike.setdefault(digest([self._config(variant).model_dump(), fixed]), variant.name)
+            first = alike.setdefault(digest([self._settings.config(variant).model_dump(), fixed]), variant.name)
             if first != variant.name:
                 told = f"{first!r} and {variant.name!r} have the same settings, so there is nothing to compare"
                 raise ConfigError.at("variants", told)
@@ -171,12 +158,12 @@ class Study(Frozen):
             told = f"no variant is called {', '.join(unknown)} (there are: {', '.join(names)})"
             raise ConfigError.at(f"published.{unknown[0]}", told)
         if self.tuning:
-            shortest = min(self._config(variant).epochs for variant in variants)
+            shortest = min(self._settings.config(variant).epochs for variant in variants)
             self.tuning.check_scheduler(shortest, [domain.field for domain in domains])
         self._check_size(len(variants))
         conditions.check_fields(domains)
         tried = ((variant, values) for variant in variants for values in conditions.scenarios(domains))
-        conditions.check_reachable(domains, (self._resolved(variant, values) for variant, values in tried))
+        conditions.check_reachable(domains, (self._settings.resolved(variant, values) for variant, values in tried))
         return self
 
     def _check_size(self, variants: int) -> None:
@@ -228,7 +215,7 @@ class Study(Frozen):
     def all_variants(self) -> list[Variant]:
         """The base first, then the design's variants, then the named ones."""
         searched = [domain.field for domain in self._domains]
-        designed = designs.variants(self._base(), self.ablate, searched) if self.ablate else []
+        designed = designs.variants(self._settings.base, self.ablate, searched) if self.ablate else []
         named = [Variant(name, overrides) for name, overrides in self.variants.items()]
         return [Variant(self.baseline), *designed, *named]
 
@@ -246,8 +233,8 @@ class Study(Frozen):
         Of a study with ``tuning`` these are the trials that tune; what comes after them depends on how they end: see ``confirmation``.
         """
         phase: Phase = "tuning" if self.tuning else "final"
-        variants = self.all_variants()
-        cells = [(phase, variant, number, *self._resolved(variant, values)) for number, values in self._drawn() for variant in variants]
+        settings, variants = self._settings, self.all_variants()
+        cells = [Cell(phase, one.name, number, *settings.resolved(one, values)) for number, values in self._drawn() for one in variants]
         return self._trials(self.tuning.all_seeds if self.tuning else self.all_seeds, cells, data)
 
     def confirmation(self, chosen: Mapping[str, int], data: Dataset | None = None) -> list[Trial]:
@@ -257,7 +244,7 @@ class Study(Frozen):
         Where both are the same training, as they are for the baseline, it is listed in both phases with one key.
         """
         drawn = dict(self._drawn())
-        cells: list[_Cell] = []
+        cells: list[Cell] = []
         for variant in self.all_variants():
             if variant.name in chosen:
                 cells.append(self._first_alike("final", variant, chosen[variant.name], drawn))
@@ -268,32 +255,20 @@ class Study(Frozen):
     def _drawn(self) -> Iterable[tuple[int, dict[str, Any]]]:
         return enumerate(search.samples(self._domains, self.num_samples, self.search_seed))
 
-    def _first_alike(self, phase: Phase, variant: Variant, number: int, drawn: Mapping[int, dict[str, Any]]) -> _Cell:
+    def _first_alike(self, phase: Phase, variant: Variant, number: int, drawn: Mapping[int, dict[str, Any]]) -> Cell:
         """A variant at a sample, under the number that ``plan`` lists it by."""
-        config, overrides = self._resolved(variant, drawn[number])
-        first = next(earlier for earlier in drawn if self._resolved(variant, drawn[earlier])[0] == config)
-        return phase, variant, first, config, overrides
+        config, overrides = self._settings.resolved(variant, drawn[number])
+        first = next(earlier for earlier in drawn if self._settings.resolved(variant, drawn[earlier])[0] == config)
+        return Cell(phase, variant.name, first, config, overrides)
 
-    def _trials(self, seeds: Iterable[int], cells: Sequence[_Cell], data: Dataset | None) -> list[Trial]:
-        """A trial for each seed and cell, the same one of a variant once in each phase."""
-        fingerprint = (data or self.load_data()).fingerprint
-        finder = Finder(self.folders)
-        trials: dict[tuple[str, str, str], Trial] = {}
-        for seed in seeds:
-            for phase, variant, number, unseeded, chosen in cells:
-                config = unseeded.model_copy(update={"seed": seed})
-                attachments = finder.attach(config)
-                key = trial_key(config, fingerprint, attachments.digests)
-                if (phase, variant.name, key) not in trials:
-                    stopping = self.tuning.stopping if self.tuning and phase == "tuning" else None
-                    trial = Trial(key, config, fingerprint, variant.name, number, chosen, attachments, phase, stopping)
-                    trials[phase, variant.name, key] = trial
-        return list(trials.values())
+    def _trials(self, seeds: Iterable[int], cells: Iterable[Cell], data: Dataset | None) -> list[Trial]:
+        stopping = self.tuning.stopping if self.tuning else None
+        return trials(seeds, cells, (data or self.load_data()).fingerprint, Finder(self.folders), stopping)
 
     @property
     def processors(self) -> float:
         """How many processors Ray sets aside for each trial."""
-        return self.cpus or max(self._config(variant).threads for variant in self.all_variants())
+        return self.cpus or max(self._settings.config(variant).threads for variant in self.all_variants())
 
     def load_data(self) -> Dataset:
         """The study's images. Raises DataError."""
@@ -311,42 +286,9 @@ class Study(Frozen):
     def _domains(self) -> list[Domain]:
         return search.domains(self.search)
 
-    def _base(self) -> dict[str, Any]:
-        return merge(merge({}, self.base), {"device": "cuda" if self.gpus else "cpu"})
-
-    def _settings(self, variant: Variant, values: dict[str, Any]) -> dict[str, Any]:
-        """The base, under what the search chose, under what the variant fixes: a variant without l1 has none, whatever is searched.
-
-        A variant with another network, loss or transform takes nothing that belongs to the base's, but what is searched for its own,
-        as a condition says.
-        """
-        under = {domain.field for domain in self._domains if domain.conditions}
-        settings = overlay(overlay(self._base(), values), variant.overrides)
-        settings = merge(settings, {field: value for field, value in values.items() if field in under})
-        return merge(settings, variant.overrides)
-
-    def _config(self, variant: Variant) -> Config:
-        """A variant's config where nothing is searched."""
-        try:
-            return Config.parse(self._settings(variant, {}))
-        except ConfigError as error:
-            place = "ablate.remove" if variant.removed else f"variants.{variant.name}" if variant.overrides else "base"
-            raise error.under(place) from None
-
-    def _resolved(self, variant: Variant, values: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
-        """A variant's config in one sample, and what of the sample takes effect in it, by dotted name."""
-        kept = values
-        try:
-            kept = conditions.effective(self._domains, values, lambda some: Config.parse(self._settings(variant, some)).flat())
-            settings = self._settings(variant, kept)
-            config = Config.parse(settings)
-        except ConfigError as error:
-            sample = ", ".join(f"{field} {short(value)}" for field, value in kept.items())
-            hint = "; `when` limits a field to where it has one" if "has no effect" in str(error) else ""
-            raise error.under("search", f"in variant {variant.name!r} with {sample}: ", hint) from None
-        fixed, given = flatten(merge({}, variant.overrides)), flatten(settings)
-        chosen = {name: value for name, value in flatten(merge({}, kept)).items() if name not in fixed and name in given}
-        return config, {name: value for name, value in chosen.items() if given[name] == value}
+    @property
+    def _settings(self) -> Settings:
+        return Settings(merge(merge({}, self.base), {"device": "cuda" if self.gpus else "cpu"}), self._domains)
 
 
 def _known_fields(given: dict[str, Any]) -> list[str]:

@@ -1,12 +1,13 @@
-"""A trial: one config, with its seed, on one data set."""
+"""A trial: one config, with its seed, on one data set; and the list of them that a study needs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from ferray.attachments import Attachments
-from ferray.config import Config, trial_identity
+from ferray.attachments import Attachments, Finder
+from ferray.config import Config, trial_identity, trial_key
 
 Phase = Literal["tuning", "frozen", "final"]
 """What a trial is for. ``tuning``: it helps to choose a variant's settings, on validation alone. ``frozen``: a variant at the settings
@@ -57,3 +58,33 @@ class Trial:
     def label(self) -> str:
         """A short name for people: the variant, the sample if it is not the first, and the seed."""
         return f"{self.variant}{f' sample {self.sample}' if self.overrides else ''} seed {self.config.seed}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What all seeds of a trial have in common."""
+
+    phase: Phase
+    variant: str
+    sample: int
+    config: Config  # whose seed counts for nothing
+    overrides: dict[str, Any]
+
+
+def trials(seeds: Iterable[int], cells: Iterable[Cell], data: str, finder: Finder, stopping: Stopping | None = None) -> list[Trial]:
+    """A trial for each seed and cell, the same one of a variant once in each phase.
+
+    ``data`` is the fingerprint of the data set, ``finder`` finds the files that configs name, and ``stopping`` is for those that tune.
+    """
+    cells = list(cells)
+    found: dict[tuple[str, str, str], Trial] = {}
+    for seed in seeds:
+        for cell in cells:
+            config = cell.config.model_copy(update={"seed": seed})
+            attachments = finder.attach(config)
+            key = trial_key(config, data, attachments.digests)
+            if (cell.phase, cell.variant, key) not in found:
+                rule = stopping if cell.phase == "tuning" else None
+                trial = Trial(key, config, data, cell.variant, cell.sample, cell.overrides, attachments, cell.phase, rule)
+                found[cell.phase, cell.variant, key] = trial
+    return list(found.values())

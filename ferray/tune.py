@@ -70,7 +70,8 @@ def main(
 def _show_plan(study: Study, storage: Path, *, address: str | None, local: bool, retry_failed: bool) -> None:
     from rich.console import Console
 
-    from ferray.running.plan import drawn, make_plan
+    from ferray.running.plan import make_plan
+    from ferray.running.plan_tables import drawn
 
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     console.print(drawn(make_plan(study, storage, address=address, local=local, retry_failed=retry_failed, say=_say)))

@@ -15,8 +15,10 @@ from studies import numbers, tiny
 from ferray import Results, training
 from ferray.analysis.report import make_report
 from ferray.analysis.selection import chosen_samples, searching_trials, speaking_trials
+from ferray.errors import LedgerError
 from ferray.ledger import Ledger, catalog
 from ferray.ledger.rerun import rerun
+from ferray.running import runner
 from ferray.running.confirmation import confirmation
 from ferray.running.plan import make_plan
 from ferray.running.runner import Outcome, run
@@ -43,6 +45,19 @@ def rank_by_width(patch: pytest.MonkeyPatch) -> None:
             yield replace(epoch, row={**epoch.row, "validation_accuracy": 0.9 - abs(config.width - GOOD[variant])})
 
     patch.setattr(training, "fit", fit)
+
+
+@pytest.fixture
+def by_the_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which samples are best is known beforehand, and every epoch takes an hour."""
+    rank_by_width(monkeypatch)
+    ranked = training.fit
+
+    def fit(*arguments: Any, **options: Any) -> Iterator[Any]:
+        for epoch in ranked(*arguments, **options):
+            yield replace(epoch, row={**epoch.row, "seconds": 3600.0})
+
+    monkeypatch.setattr(training, "fit", fit)
 
 
 @pytest.fixture
@@ -241,6 +256,95 @@ def test_a_report_while_tuning_goes_on_says_that_nothing_is_there_to_compare(sto
     file.write_text(json.dumps(document))
     assert speaking_trials(Results.load(tmp_path, "tiny")).empty
     assert make_report(tmp_path, "tiny").summary == ("No trial has finished yet, so there is nothing to compare.",)
+
+
+@pytest.mark.usefixtures("by_the_hour")
+@pytest.mark.parametrize(
+    ("hours", "left"),
+    [
+        (3, "3 trials are left, and then at most 6 trials of confirmation"),
+        (6, "6 trials are left"),
+        (8, "4 trials are left"),
+    ],
+)
+def test_a_budget_ends_either_phase_and_the_rest_runs_with_more(storage: Path, tmp_path: Path, hours: int, left: str) -> None:
+    study = tuned(cpus=1, budget={"processor_hours": hours})
+    said: list[str] = []
+    outcome = here(study, tmp_path, said.append)
+    assert (outcome.out_of_budget, outcome.trained, outcome.statuses["finished"]) == (True, hours, hours)
+    assert said[-1] == f"the budget of {hours} processor-hours is spent: {left}; the same command goes on once `budget` is larger"
+    assert bool(Ledger(tmp_path).study("tiny")["tuning"]["chosen"]) == (hours > 3)
+    assert here(study, tmp_path).trained == 0
+    plan = make_plan(study, tmp_path)
+    assert plan.price is not None
+    assert plan.price.fit is not None
+    assert (plan.price.fit.spent, plan.price.fit.suffices) == (hours, False)
+    again = here(tuned(cpus=1, budget={"processor_hours": 12.5}), tmp_path)
+    assert (again.out_of_budget, again.statuses) == (False, {"finished": 12})
+    assert numbers(Ledger(tmp_path)) == numbers(Ledger(storage))
+    assert entries(tmp_path, "key", "phase") == entries(storage, "key", "phase")
+
+
+@pytest.mark.usefixtures("by_the_hour")
+def test_a_budget_counts_confirmation_that_was_there_before_tuning_chose_again(tmp_path: Path) -> None:
+    here(tuned(cpus=1), tmp_path)
+    wider = {"search": {"width": {"grid_search": [0.01, 0.02, 0.03, 0.021]}}, "cpus": 1, "seeds": 3}
+    outcome = here(tuned(**wider, budget={"processor_hours": 8 + 6}), tmp_path)
+    assert (outcome.out_of_budget, outcome.trained) == (True, 2)
+    assert here(tuned(**wider, budget={"processor_hours": 8 + 6 + 1}), tmp_path).trained == 1
+
+
+def test_failed_trials_that_a_budget_does_not_try_again_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*arguments: Any, **options: Any) -> Iterator[Any]:
+        raise ValueError("no luck")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "fit", fails)
+        here(tuned(), tmp_path)
+    said: list[str] = []
+    outcome = here(tuned(budget={"hours": 1e-9}), tmp_path, said.append, retry_failed=True)
+    assert (outcome.trained, outcome.out_of_budget) == (0, True)
+    assert "is spent: 6 trials are left, and then at most 6 trials of confirmation" in said[-1]
+
+
+@pytest.mark.usefixtures("ranked")
+def test_the_last_of_tuning_may_end_in_another_driver_while_this_one_begins(
+    storage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied(storage, tmp_path / "ledger")
+    ledger = Ledger(tmp_path / "ledger")
+    folder = ledger.trial_folder(entries(ledger.path, "key")[0][0])
+    folder.rename(tmp_path / "elsewhere")
+
+    def then_ended(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            found = function(*arguments, **options)
+            if not folder.exists():
+                (tmp_path / "elsewhere").rename(folder)
+            return found
+
+        return call
+
+    for name in ("missing", "confirmation"):
+        monkeypatch.setattr(runner, name, then_ended(getattr(runner, name)))
+    assert here(tuned(), ledger.path).statuses == {"finished": 12}
+    assert entries(ledger.path, "key", "phase") == entries(storage, "key", "phase")
+
+
+def test_a_trial_of_confirmation_is_not_run_again_while_nobody_knows_what_tuning_chooses(storage: Path, tmp_path: Path) -> None:
+    copied(storage, tmp_path)
+    ledger = Ledger(tmp_path)
+    shutil.rmtree(ledger.trial_folder(entries(tmp_path, "key")[0][0]))
+    with pytest.raises(LedgerError, match="its tuning has trials left"):
+        rerun(ledger, catalog.entries(ledger, [entries(tmp_path, "key")[-1][0]]), local=True, say=silent)
+
+
+@pytest.mark.usefixtures("ranked")
+def test_a_trial_of_tuning_that_runs_again_by_itself_tells_of_no_confirmation(storage: Path, tmp_path: Path) -> None:
+    copied(storage, tmp_path)
+    said: list[str] = []
+    rerun(Ledger(tmp_path), catalog.entries(Ledger(tmp_path), [entries(tmp_path, "key")[0][0]]), local=True, say=said.append)
+    assert not [line for line in said if "of confirmation planned" in line]
 
 
 @pytest.mark.slow

@@ -243,7 +243,7 @@ def test_a_factor_that_goes_with_another_one_is_refused_where_factors_are_crosse
         ({"remove": ["x"], "factors": {"x": ["dropuot"]}}, "ablate.factors.x: unknown factor 'dropuot'; did you mean 'dropout'?"),
         ({"remove": ["x"], "factors": {"x": ["y"], "y": ["l1"]}}, "ablate.factors.x: y is a group itself; name its factors"),
         ({"remove": ["x"], "factors": {"x": []}}, "ablate.factors.x: the overrides that take it away, or a list of factors that go"),
-        ({"remove": ["x"], "factors": {"x": "l1"}}, "a list of factors that go together, not 'l1'"),
+        ({"remove": ["x"], "factors": {"x": "l1"}}, "or a list of factors that go together, not 'l1'"),
         ({"remove": ["x"], "factors": {"l1": ["l2"]}}, "ablate.factors.l1: ferray has a factor of this name"),
     ],
 )  # fmt: skip

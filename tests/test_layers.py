@@ -28,6 +28,8 @@ ALLOWED = {
     "search": {"conditions", "config", "errors", "ray"},  # ray.tune draws the samples, inside a function
     "study_file": {"errors"},
     "trial": {"attachments", "config"},
+    "published": {"config"},
+    "settings": {"conditions", "config", "designs", "errors", "search"},
     "tuning": {"config", "errors", "seeds", "trial"},
     # data and runner inside functions
     "study": {
@@ -39,9 +41,11 @@ ALLOWED = {
         "data_source",
         "designs",
         "errors",
+        "published",
         "running.runner",
         "search",
         "seeds",
+        "settings",
         "study_file",
         "trial",
         "tuning",
@@ -145,7 +149,10 @@ ALLOWED = {
     "running.ray_log": {"errors"},
     "running.machine": {"errors", "torch"},
     "running.estimate": {"config", "errors", "ledger", "training", "torch"},  # training and torch inside functions
-    "running.confirmation": {"errors", "ledger", "tuning"},
+    "running.standing": {"ledger"},
+    "running.confirmation": {"errors", "ledger", "running.standing", "tuning"},
+    "running.study_record": {"data", "running.confirmation"},
+    "running.announcements": {"running.estimate", "running.study_record"},
     "running.display": {"running.estimate", "ledger", "running.live"},
     "running.live": {"running.display", "running.estimate"},
     "running.progress": {"running.estimate", "running.meter", "ledger"},
@@ -165,6 +172,7 @@ ALLOWED = {
         "search",
         "ray",
     },  # experiment and ray inside a function
+    "running.plan_tables": {"running.plan", "running.price"},
     "running.experiment": {
         "environment",
         "errors",
@@ -179,9 +187,9 @@ ALLOWED = {
     },
     "running.scheduling": {"ray"},
     "running.runner": {
+        "running.announcements",
         "running.check",
         "running.confirmation",
-        "data",
         "running.display",
         "environment",
         "errors",
@@ -192,6 +200,8 @@ ALLOWED = {
         "running.machine",
         "running.meter",
         "running.progress",
+        "running.standing",
+        "running.study_record",
         "running.trainable",
     },
     "tune": {
@@ -202,6 +212,7 @@ ALLOWED = {
         "errors",
         "ledger",
         "running.plan",
+        "running.plan_tables",
         "running.runner",
         "study",
         "study_file",

@@ -16,7 +16,8 @@ from ferray.running import estimate
 from ferray.running.confirmation import Confirmation
 from ferray.running.estimate import Pace
 from ferray.running.machine import Machine
-from ferray.running.plan import Plan, drawn, make_plan, sentences
+from ferray.running.plan import Plan, make_plan, sentences
+from ferray.running.plan_tables import drawn
 from ferray.running.runner import run
 from ferray.study import Study
 from ferray.trial import Trial

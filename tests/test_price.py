@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,12 @@ def test_the_smallest_effect_rests_on_the_finished_trials_of_the_study(ledger: L
     told = sentences(plan.price)
     assert re.match(r"5 seeds show an effect of [\d.]+ accuracy points in 80 % of such studies \(\d+ test images; two-sided 5 %", told[1])
     assert told[2].endswith(one.spread.basis)
+
+
+def test_the_variants_of_a_tuned_study_are_paired_whatever_samples_they_have(ledger: Ledger) -> None:
+    tuned = study(search={"width": {"grid_search": [0.05, 0.06]}}, tuning={})
+    trials = [replace(trial, sample=int(trial.variant != "baseline")) for trial in study().plan()]
+    assert spread.spread(ledger, tuned, trials).basis == "by finished trials of this study, 5 paired differences on validation"
 
 
 def test_else_on_a_study_that_is_like_it_and_says_which(ledger: Ledger) -> None:
@@ -149,6 +156,15 @@ def test_a_budget_leaves_whole_seeds(budget: dict[str, float], suffices: bool, w
     pace = Pace({trial.key: 3600.0 for trial in trials}, "1 earlier trial")
     plan = Plan("tiny", "data", trials, {one.key: "to run" for one in trials}, {}, False, Machine(2, 0), 2, 1.0, 0.0, pace)
     assert price._fit(plan, planned, 0.0) == Fit(planned.budget, 0.0, suffices, whole, 4)
+
+
+def test_a_seed_is_not_whole_without_its_frozen_trials() -> None:
+    planned = study(seeds=2, search={"width": {"grid_search": [0.05, 0.06]}}, tuning={}, budget={"processor_hours": 5.0})
+    trials = planned.confirmation({"baseline": 0, "no-augmentation": 1})
+    unique = {trial.key: 3600.0 for trial in trials}
+    assert len(unique) == 6
+    plan = Plan("tiny", "data", trials, dict.fromkeys(unique, "to run"), {}, False, Machine(2, 0), 2, 1.0, 0.0, Pace(unique, ""))
+    assert price._fit(plan, planned, 0.0) == Fit(planned.budget, 0.0, False, 1, 2)
 
 
 def test_what_a_budget_reaches_is_told() -> None:

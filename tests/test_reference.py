@@ -13,10 +13,10 @@ from ferray.data import load
 from ferray.data_source import DataSource
 from ferray.designs import Ablation
 from ferray.factors import FACTORS
+from ferray.published import Published
 from ferray.reference import reference
 from ferray.schema import study_schema
 from ferray.search import LISTS, NUMERIC
-from ferray.study import Published
 
 PAGE = (Path(__file__).parents[1] / "docs" / "study-file.md").read_text(encoding="utf-8")
 

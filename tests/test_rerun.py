@@ -85,10 +85,10 @@ def test_a_study_is_rebuilt_as_it_was_with_search_design_and_files_beside_it(tmp
         "num_samples: 2\nseeds: [3, 5]\n"
     )
     study = Study.load(file)
-    from ferray.running.runner import _save
+    from ferray.running.study_record import save
 
     data = study.load_data()
-    _save(LedgerWriter(tmp_path / "ledger"), study, study.plan(data), data, file.read_text())
+    save(LedgerWriter(tmp_path / "ledger"), study, study.plan(data), data, file.read_text())
     ledger = Ledger(tmp_path / "ledger")
     monkeypatch.chdir(tmp_path.parent)
     rebuilt = restore(ledger, "own")

@@ -23,7 +23,8 @@ from ferray.data import Dataset, Split
 from ferray.errors import ConfigError, LedgerError, ResourceError
 from ferray.ledger import Ledger
 from ferray.ledger.writer import LedgerWriter
-from ferray.running.runner import _save, run
+from ferray.running.runner import run
+from ferray.running.study_record import save
 from ferray.study import Study
 
 PATIENCE = 200
@@ -345,7 +346,7 @@ def test_the_ledger_keeps_thumbnails_votes_and_test_images_without_labels(tmp_pa
 
     for test, count in ((split(4, -1), 4), (split(0), 0)):
         data = Dataset.build("made", ("a", "b"), {"train": split(4), "validation": split(6), "test": test}, synthetic=True)
-        _save(LedgerWriter(tmp_path), STUDY, STUDY.plan(data), data, None)
+        save(LedgerWriter(tmp_path), STUDY, STUDY.plan(data), data, None)
         with np.load(Ledger(tmp_path).data_folder(data.fingerprint) / "evaluation.npz") as arrays:
             assert arrays["validation_images"].shape == (6, 3, 50, 50)
             assert arrays["validation_votes"].shape == (6, 2)

@@ -105,14 +105,24 @@ def _check(ledger: Ledger, study: Study, trials: Sequence[Entry]) -> None:
 
     data = study.load_data()
     plan = study.plan(data)
-    planned = {trial.key for trial in (*plan, *confirmation(study, data, ledger, plan).trials)}
+    after = confirmation(study, data, ledger, plan)
+    planned = {trial.key for trial in (*plan, *after.trials)}
     strays = [entry for entry in trials if entry.key not in planned]
     if strays:
         first = strays[0]
+        if study.tuning and after.chosen is None and any(_is_confirming(entry, study.name) for entry in strays):
+            raise LedgerError(
+                f"study {study.name}: its tuning has trials left, so that nobody knows yet whether it would run {first.label} "
+                f"({first.key}). Nothing was done; run the study itself, which goes on with what is left"
+            )
         raise LedgerError(
             f"study {study.name}: {len(strays)} of {len(trials)} trials are not what it would run today, such as {first.label} "
             f"({first.key}): {_why(ledger, first, data)}. Nothing was done; run the study itself for trials of today"
         )
+
+
+def _is_confirming(entry: Entry, study: str) -> bool:
+    return any(place.study == study and place.phase != "tuning" for place in entry.places)
 
 
 def _why(ledger: Ledger, entry: Entry, data: Dataset) -> str:

@@ -139,8 +139,7 @@ class LedgerWriter:
         """Closes a trial for good: predictions and weights first, the record last.
 
         ``summary`` holds status, selected_epoch, parameters, environment and error, and ``stopped`` for a trial that was stopped early;
-        the writer adds the rest. ``weights`` is the
-        content of a safetensors file.
+        the writer adds the rest. ``weights`` is the content of a safetensors file.
         """
         started = self._check(key, attempt).started
         with _storage_errors(self._ledger.trial_folder(key)):

@@ -9,7 +9,8 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
 from ferray.errors import LedgerError
-from ferray.ledger import ENDED, Ledger
+from ferray.ledger import Ledger
+from ferray.running.standing import missing
 from ferray.tuning import Score, choose
 
 if TYPE_CHECKING:
@@ -34,20 +35,6 @@ class Confirmation:
 
 NOTHING_AFTER = Confirmation()
 """Of a study that is not tuned."""
-
-
-def missing(ledger: Ledger, trials: Iterable[Trial], *, retry_failed: bool = False) -> list[Trial]:
-    """The trials that have not ended; with ``retry_failed`` also those that failed.
-
-    One that was stopped early has ended for a plan that would stop it by the same rule; elsewhere it is wanted in full length.
-    """
-    done = ENDED - {"failed"} if retry_failed else ENDED
-    statuses = ((trial, ledger.status(trial.key)) for trial in trials)
-    return [
-        trial
-        for trial, status in statuses
-        if status not in done or (status == "stopped" and not ledger.is_stopped_by(trial.key, trial.rule))
-    ]
 
 
 def confirmation(

@@ -101,7 +101,7 @@ def _fit(plan: Plan, study: Study, recorded: float) -> Fit | None:
         return None
     rate = rate_of(study)
     spent = 0.0 if rate is None else rate * recorded
-    final = [trial for trial in plan.trials if trial.phase == "final"]
+    judging = [trial for trial in plan.trials if trial.phase != "tuning"]
     seeds = len(study.all_seeds)
     todo = plan.to_run
     jobs, following = plan.jobs, plan.following
@@ -113,9 +113,9 @@ def _fit(plan: Plan, study: Study, recorded: float) -> Fit | None:
     if following:  # tuning comes first, and tells how final trials are set
         suffices = _cost(jobs, rate, plan.slots) + _cost(following, rate, plan.slots) <= room
         return Fit(study.budget, spent / 3600, suffices, seeds if suffices else None, seeds)
-    broken = {trial.config.seed for trial in final if trial.key in cut}
+    broken = {trial.config.seed for trial in judging if trial.key in cut}
     if any(trial.phase == "tuning" and trial.key in cut for trial in plan.trials):
-        broken = {trial.config.seed for trial in final}
+        broken = {trial.config.seed for trial in judging}
     return Fit(study.budget, spent / 3600, not cut, seeds - len(broken), seeds)
 
 

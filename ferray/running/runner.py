@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from ferray import environment
-from ferray.data.dataset import thumbnails
 from ferray.errors import LedgerError
 from ferray.ledger import DEFAULT_STORAGE, Ledger
 from ferray.ledger.writer import LedgerWriter
+from ferray.running import announcements
 from ferray.running.check import check
-from ferray.running.confirmation import NOTHING_AFTER, Confirmation, choices, confirmation, document, missing
+from ferray.running.confirmation import Confirmation, choices, confirmation
 from ferray.running.display import Display, Lines, fitting, note
-from ferray.running.estimate import Pace, counted, duration, from_ledger, makespan
+from ferray.running.estimate import Pace, counted, from_ledger
 from ferray.running.interruption import terminated_as_interrupted
 from ferray.running.machine import Machine, cluster_address
-from ferray.running.meter import Meter
+from ferray.running.meter import Meter, recorded_seconds
 from ferray.running.progress import Progress
+from ferray.running.standing import failed_before, left_of, missing, set_damaged_aside, standing, wanted
+from ferray.running.study_record import save
 from ferray.running.trainable import run_trial
 
 if TYPE_CHECKING:
-    from ferray.budget import Budget
     from ferray.data import Dataset
     from ferray.study import Study
     from ferray.trial import Trial
@@ -98,16 +94,18 @@ def run(
         display.say(note(told))
     plan = study.plan(data)
     ledger = Ledger(storage)
-    trials = _wanted(plan, only)
-    _set_damaged_aside(ledger, trials, display)
+    trials = wanted(plan, only)
+    set_damaged_aside(ledger, trials, display.say)
+    todo = missing(ledger, trials.values(), retry_failed=retry_failed)  # first: another driver may end the last of tuning right now
     after = confirmation(study, data, ledger, plan, retry_failed=retry_failed, only=only)
-    confirming = _wanted(after.trials, only)
-    _set_damaged_aside(ledger, confirming, display)
+    confirming = wanted(after.trials, only)
+    set_damaged_aside(ledger, confirming, display.say)
     trials |= confirming
-    todo = missing(ledger, trials.values(), retry_failed=retry_failed)
+    todo += missing(ledger, confirming.values(), retry_failed=retry_failed)
+    failed = failed_before(ledger, todo)
     later = list(after.expected) if only is None else []
     pace = from_ledger(ledger, [*todo, *later], data, processor=environment.processor()) if todo else Pace()
-    display.say(_what_is_to_do(study, trials, todo, later, ledger, pace, 1 if local else _slots(study, address)))
+    display.say(announcements.what_is_to_do(study, trials, todo, later, ledger, pace, 1 if local else _slots(study, address)))
     for line in choices(after, plan):
         display.say(line)
     check(todo, data, display.say)
@@ -117,7 +115,7 @@ def run(
         check_resources(study, address)
     writer = LedgerWriter(storage, retry_failed=retry_failed)
     if only is None:
-        _save(writer, study, plan, data, text, after)
+        save(writer, study, plan, data, text, after)
     interrupted = False
     meter = Meter.of(study, ledger, trials) if only is None else None  # trials that are named one by one are meant
     if todo and not (meter and meter.is_empty()):
@@ -131,15 +129,18 @@ def run(
                 )
                 with here as execute:
                     interrupted = _until_done(todo, ledger, execute, display, meter)
-                    if study.tuning and after.chosen is None and not interrupted:
+                    if study.tuning and after.chosen is None and not interrupted and not left_of(ledger, todo, failed):
                         after = confirmation(study, data, ledger, plan)
-                        confirming = _wanted(after.trials, only)
+                        confirming = wanted(after.trials, only)
                         further = _confirm(plan, after, confirming, ledger, progress, retry_failed=retry_failed)
                         if only is None:
-                            _save(writer, study, plan, data, text, after)
+                            save(writer, study, plan, data, text, after)
+                        if meter:
+                            meter.pay(recorded_seconds(ledger, confirming))
                         later = list(after.expected) if only is None else []
                         trials |= confirming
                         todo = [*todo, *further]
+                        failed |= failed_before(ledger, further)
                         interrupted = _until_done(further, ledger, execute, display, meter)
         except KeyboardInterrupt:
             interrupted = True
@@ -147,31 +148,14 @@ def run(
             raise LedgerError(f"{error}; what has ended is kept, and the same command goes on once this is mended") from error
     statuses = {key: ledger.status(key) for key in trials}
     failures = {trial.label: ledger.failure(trial.key) for trial in trials.values() if statuses[trial.key] == "failed"}
-    left = missing(ledger, todo)
-    is_out = bool((left or later) and meter and meter.is_empty() and not interrupted)
+    left = left_of(ledger, todo, failed)
+    is_out = bool(left and meter and meter.is_empty() and not interrupted)
     if interrupted:
-        display.say(_interrupted(todo, later, ledger))
+        display.say(announcements.interrupted(left, later, ledger))
     elif is_out and study.budget:
-        display.say(_out_of_budget(study.budget, left, ledger))
+        display.say(announcements.out_of_budget(study.budget, left, later, ledger))
     counts = dict(Counter[str](statuses.values()))
     return Outcome(storage, study.name, counts, len(todo) - len(left), failures, interrupted, is_out)
-
-
-def _wanted(trials: Iterable[Trial], only: Collection[str] | None) -> dict[str, Trial]:
-    """By key; of one that is both final and frozen the first, which is the final one."""
-    found: dict[str, Trial] = {}
-    for trial in trials:
-        if only is None or trial.key in only:
-            found.setdefault(trial.key, trial)
-    return found
-
-
-def _set_damaged_aside(ledger: Ledger, trials: dict[str, Trial], display: Display) -> None:
-    for trial in trials.values():
-        if ledger.status(trial.key, verify=True) == "damaged":
-            place = LedgerWriter(ledger.path).set_aside(trial.key)
-            if place is not None:  # else another driver has seen to it
-                display.say(f"the record of {trial.label} is damaged; it was set aside as {place} and will run again")
 
 
 def _confirm(
@@ -180,31 +164,13 @@ def _confirm(
     """Tells of what tuning chose, and hands the trials that follow from it to the progress; the ones of these that are to run."""
     for line in choices(after, plan):
         progress.display.say(line)
-    _set_damaged_aside(ledger, trials, progress.display)
+    set_damaged_aside(ledger, trials, progress.display.say)
     further = missing(ledger, trials.values(), retry_failed=retry_failed)
-    if after.chosen is not None:
+    if trials:
         there = len(trials) - len(further)
         progress.display.say(f"{counted(len(trials), 'trial')} of confirmation planned, {there} in the ledger, {len(further)} to run")
-        progress.extend(trials, *_standing(ledger, trials), further)
+        progress.extend(trials, *standing(ledger, trials), further)
     return further
-
-
-def _interrupted(todo: list[Trial], later: list[Trial], ledger: Ledger) -> str:
-    left = missing(ledger, todo)
-    half_trained = sum(ledger.resumable_epochs(trial.key) > 0 for trial in left)
-    half = f", {half_trained} of them from a checkpoint" if half_trained else ""
-    command = _command()
-    again = f"go on with: {command}" if command.startswith("python -m") else "run the same again to go on"
-    then = f", and then at most {counted(len(later), 'trial')} of confirmation" if later else ""
-    are = "is" if len(left) == 1 else "are"
-    return f"interrupted: what has ended is kept, {counted(len(left), 'trial')} {are} left{half}{then}; {again}"
-
-
-def _out_of_budget(budget: Budget, left: list[Trial], ledger: Ledger) -> str:
-    half_trained = sum(ledger.resumable_epochs(trial.key) > 0 for trial in left)
-    half = f", {half_trained} of them from a checkpoint" if half_trained else ""
-    more = "the same command goes on" if budget.unit == "hours" else "the same command goes on once `budget` is larger"
-    return f"the budget of {budget.told()} is spent: {counted(len(left), 'trial')} {'is' if len(left) == 1 else 'are'} left{half}; {more}"
 
 
 def _slots(study: Study, address: str | None) -> int | None:
@@ -225,23 +191,11 @@ def _progress(
     display: Display,
     storage: str,
 ) -> Progress:
-    statuses, epochs, accuracies = _standing(ledger, trials)
+    statuses, epochs, accuracies = standing(ledger, trials)
     progress = Progress(study.name, trials, statuses, epochs, accuracies, display, data.image_shape, pace.seconds, storage, later)
     for trial in todo:
         progress.again(trial.key)
     return progress
-
-
-def _standing(ledger: Ledger, trials: dict[str, Trial]) -> tuple[dict[str, str], dict[str, int], dict[str, float]]:
-    """By key: the status of each trial, how many epochs it has, and of the finished ones the highest validation accuracy."""
-    statuses = {key: str(ledger.status(key)) for key in trials}
-    rows = {key: ledger.epochs(key) for key in trials}
-    accuracies = {}
-    for key, status in statuses.items():
-        reached = [row["validation_accuracy"] for row in rows[key] if row.get("validation_accuracy") is not None]
-        if status == "finished" and reached:
-            accuracies[key] = max(reached)
-    return statuses, {key: len(found) for key, found in rows.items()}, accuracies
 
 
 @contextmanager
@@ -252,95 +206,6 @@ def _stopped_in_the_end(progress: Progress, ledger: Ledger) -> Iterator[None]:
     finally:
         with suppress(LedgerError):
             progress.stop({key: len(ledger.epochs(key)) for key in progress.running})
-
-
-def _what_is_to_do(
-    study: Study, trials: dict[str, Trial], todo: list[Trial], later: list[Trial], ledger: Ledger, pace: Pace, slots: int | None
-) -> str:
-    there = len(trials) - len(todo)
-    plan = f"study {study.name}: {_planned(study, trials)} planned, {there} in the ledger, {len(todo)} to run"
-    if later:
-        plan += f", and then at most {counted(len(later), 'trial')} of confirmation"
-    if not todo:
-        return plan
-    begun = {trial.key: len(ledger.epochs(trial.key)) for trial in todo}
-    half_trained = sum(epochs > 0 for epochs in begun.values())
-    stages = [[(trial.key, trial.config.epochs - begun[trial.key]) for trial in todo], [(one.key, one.config.epochs) for one in later]]
-    told = [f"about {counted(sum(epochs for stage in stages for _, epochs in stage), 'epoch')}"]
-    if all(key in pace.seconds for stage in stages for key, _ in stage):
-        jobs = [[pace.seconds[key] * epochs for key, epochs in stage] for stage in stages]
-        seconds = sum(makespan(stage, slots) if slots else sum(stage) for stage in jobs)
-        told.append(f"{duration(seconds)}{'' if slots else ' of training'} by {pace.basis}")
-    return f"{plan}{f', {half_trained} of them half-trained' if half_trained else ''} ({', '.join(told)})"
-
-
-def _planned(study: Study, trials: dict[str, Trial]) -> str:
-    if study.tuning is None:
-        return counted(len(trials), "trial")
-    tuning = sum(trial.phase == "tuning" for trial in trials.values())
-    confirming = f" and {len(trials) - tuning:,} of confirmation" if len(trials) > tuning else ""
-    return f"{counted(tuning, 'trial')} of tuning{confirming}"
-
-
-def _save(
-    writer: LedgerWriter, study: Study, plan: list[Trial], data: Dataset, text: str | None, after: Confirmation = NOTHING_AFTER
-) -> None:
-    description = data.summary()
-    arrays: dict[str, NDArray[Any]] = {}
-    for name in ("validation", "test"):
-        split = data.splits[name]
-        arrays |= {f"{name}_labels": split.labels, f"{name}_images": thumbnails(split.images)}
-        if split.votes is not None:
-            arrays[f"{name}_votes"] = split.votes
-    writer.save_data(description, arrays)
-    for code in {code.digest: code for trial in plan for code in trial.attachments.code.values()}.values():
-        writer.save_code(code.digest, {"reference": code.reference, "module": code.module, "name": code.name}, code.files)
-    first: dict[str, dict[str, Any]] = {}
-    for trial in plan:
-        first.setdefault(trial.variant, trial.config.model_dump())
-    writer.save_study(
-        study.name,
-        {
-            "name": study.name,
-            "title": study.title,
-            "text": text,
-            "settings": study.model_dump(mode="json"),
-            "data": description,
-            "command": _command(),
-            "folders": [str(folder) for folder in study.folders],
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "baseline": study.baseline,
-            "variants": {
-                variant.name: {"overrides": variant.overrides, "removed": list(variant.removed), "config": first[variant.name]}
-                for variant in study.all_variants()
-            },
-            "smallest_effect": study.smallest_effect,
-            "ablation": study.ablate.describe() if study.ablate else None,
-            "tuning": document(study, after),
-            "published": {name: numbers.model_dump(exclude_none=True) for name, numbers in study.published.items()},
-            "plan": [
-                {
-                    "key": trial.key,
-                    "variant": trial.variant,
-                    "sample": trial.sample,
-                    "seed": trial.config.seed,
-                    "overrides": trial.overrides,
-                    "phase": trial.phase,
-                }
-                for trial in [*plan, *after.trials]
-            ],
-        },
-    )
-
-
-def _command() -> str:
-    """The command line that runs this study again."""
-    program = Path(sys.argv[0])
-    if program.name == "tune.py" and program.parent.name == "ferray":
-        return shlex.join(["python", "-m", "ferray.tune", *sys.argv[1:]])
-    if program.name == "ipykernel_launcher.py":
-        return "a notebook"
-    return shlex.join(sys.argv)
 
 
 def _until_done(todo: list[Trial], ledger: Ledger, execute: Executor, display: Display, meter: Meter | None = None) -> bool:

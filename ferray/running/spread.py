@@ -70,7 +70,7 @@ def spread(ledger: Ledger, study: Study, trials: Sequence[Trial]) -> Spread:
 
     Like it are studies on the same data whose baseline is the same network; the one with the most pairs tells.
     """
-    own = [(one.variant, one.sample, one.config.seed, one.key) for one in trials if one.phase == "final"]
+    own = [(one.variant, 0 if study.tuning else one.sample, one.config.seed, one.key) for one in trials if one.phase == "final"]
     fingerprint = trials[0].data
     found = _measured(ledger, fingerprint, study.baseline, own)
     if found is not None:
@@ -107,14 +107,19 @@ def _of_study(ledger: Ledger, name: str, fingerprint: str, model: str | None) ->
         if not same or document["variants"][document["baseline"]]["config"]["model"] != model:
             return None
         plan: list[Mapping[str, Any]] = document["plan"]
-        entries = [(one["variant"], one["sample"], one["seed"], one["key"]) for one in plan if one.get("phase", "final") == "final"]
+        final = [one for one in plan if one.get("phase", "final") == "final"]
+        tuned = document.get("tuning")
+        entries = [(one["variant"], 0 if tuned else one["sample"], one["seed"], one["key"]) for one in final]
         return _measured(ledger, fingerprint, document["baseline"], entries)
     except (LedgerError, KeyError, TypeError):
         return None  # others may tell
 
 
 def _measured(ledger: Ledger, fingerprint: str, baseline: str, entries: Iterable[tuple[str, int, int, str]]) -> _Measured | None:
-    """Variances pooled over variants; None where there are too few pairs."""
+    """Variances pooled over variants and samples, of pairs at the same sample; None where there are too few.
+
+    Entries are variant, sample, seed and key; those of a tuned study, whose variants each have one sample of their own, are all of one.
+    """
     keys = {(variant, sample, seed): key for variant, sample, seed, key in entries}
     groups: dict[tuple[str, int], list[int]] = {}
     for variant, sample, seed in keys:
