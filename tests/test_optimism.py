@@ -53,7 +53,8 @@ def test_the_chosen_sample_is_held_against_fresh_seeds(tmp_path: Path) -> None:
     assert not claim.estimates["seeds"].has_interval  # one seed chose
     assert len(claim.keys) == 5
     assert (
-        claim.sentence == "cnn: the chosen sample looked +9.0 points better on the public test set while it was chosen than on fresh seeds."
+        claim.sentence
+        == "cnn: accuracy of the chosen sample on the public test set while it was chosen minus that on fresh seeds is +9.0 points."
     )
 
 

@@ -170,6 +170,6 @@ def _sentence(one: Optimism, info: OpenedInfo) -> str:
             f"epoch, is {points}{certain} over {seeds}."
         )
     return (
-        f"{one.variant}: the chosen sample looked {points} better{certain} on the {info.labels['validation']} set while it was chosen "
-        "than on fresh seeds."
+        f"{one.variant}: accuracy of the chosen sample on the {info.labels['validation']} set while it was chosen minus that on fresh "
+        f"seeds is {points}{certain}."
     )
