@@ -55,9 +55,9 @@ def render(name: str, draw: Callable[[], Figure], fonts: Sequence[str] = (BASE,)
         figure.set_dpi(DOTS_PER_INCH)
         png, pdf = io.BytesIO(), io.BytesIO()
         # Canvases by themselves draw once each; Figure.savefig draws twice, first to find the places.
-        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
+        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
         figure.set_layout_engine("none")  # keeps the places that were just found, which takes longer than drawing
-        FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None, "Producer": None, "Creator": None})
+        FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None, "Producer": None, "Creator": None})  # type: ignore[no-untyped-call]
     return Drawing(name, png.getvalue(), pdf.getvalue())
 
 

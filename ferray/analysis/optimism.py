@@ -103,9 +103,8 @@ def welch(left: Numbers, right: Numbers, level: float = LEVEL) -> Estimate:
     return Estimate(mean, mean - half, mean + half, n, p=p, error=error, degrees=degrees)
 
 
-def optimism_claims(results: Results) -> list[Claim]:
+def optimism_claims(info: OpenedInfo) -> list[Claim]:
     """A claim for each variant's gap, and for each chosen sample that was trained on fresh seeds."""
-    info = opened_info(results)
     return [
         Claim(
             name=f"optimism/{one.kind}/{one.variant}",

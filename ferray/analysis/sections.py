@@ -76,8 +76,9 @@ def compose(results: Results) -> tuple[Page, list[Claim], dict[str, Any]]:
         _votes(page, votes)
     if search is not None:
         _search(page, search, stopped)
-    _test_set(page, optimism.opened_info(results))
-    claims += optimism.optimism_claims(results)
+    opened = optimism.opened_info(results)
+    _test_set(page, opened)
+    claims += optimism.optimism_claims(opened)
     _data(page, results)
     context = {
         "summary": prose.summary(models, [*_foremost(results, headline, factorial, tuned), *divergences], pairs),
