@@ -255,7 +255,9 @@ def test_a_report_while_tuning_goes_on_says_that_nothing_is_there_to_compare(sto
     document["plan"] = [entry for entry in document["plan"] if entry["phase"] == "tuning"]
     file.write_text(json.dumps(document))
     assert speaking_trials(Results.load(tmp_path, "tiny")).empty
-    assert make_report(tmp_path, "tiny").summary == ("No trial has finished yet, so there is nothing to compare.",)
+    assert make_report(tmp_path, "tiny").summary == (
+        "No trial on the seeds of the comparison has finished yet, so there is nothing to compare.",
+    )
 
 
 @pytest.mark.usefixtures("by_the_hour")

@@ -29,6 +29,7 @@ from ferray.analysis.factorial_figures import LARGEST_MAP, MapInfo, draw_alias_s
 from ferray.analysis.factorial_section import design_sentences, interactions
 from ferray.analysis.page import Page
 from ferray.analysis.results import Results
+from ferray.analysis.sections import compose
 from ferray.analysis.statistics import Estimate
 
 REMOVALS: dict[str, dict[str, Any]] = {
@@ -261,12 +262,31 @@ def test_two_seeds_have_no_verdict_and_one_has_an_interval_over_images_alone(tmp
 
 def test_verdicts_are_given_on_the_split_that_is_told_first_and_every_claim_is_named_once(results: Results) -> None:
     claims = factorial_claims(results)
-    assert len({claim.name for claim in claims}) == len(claims) == 2 * (3 + 3 + 3)
+    assert len({claim.name for claim in claims}) == len(claims) == 2 * (3 + 3 + 3 + 1)
     judged = [claim for claim in claims if claim.verdict is not None]
     assert {claim.split for claim in judged} == {"test"}
     assert {claim.kind for claim in judged} == {"main_effect", "interaction"}
     assert {claim.margin for claim in judged} == {0.5}
     json.dumps(as_json("report", claims), allow_nan=False)
+
+
+def test_what_the_shapley_effects_sum_to_is_a_claim_in_the_direction_of_the_factors(results: Results) -> None:
+    claims = [claim for claim in factorial_claims(results) if claim.split == "test"]
+    (together,) = [claim for claim in claims if claim.kind == "together"]
+    parts = [claim.estimates["both"].mean for claim in claims if claim.kind == "shapley"]
+    assert together.estimates["both"].mean == pytest.approx(sum(parts))
+    assert together.estimates["both"].mean > 0
+    assert together.verdict is None
+
+
+def test_the_summary_tells_main_effects_and_decided_interactions_instead_of_single_variants(results: Results) -> None:
+    _, claims, context = compose(results)
+    summary = " ".join(context["summary"])
+    for claim in claims:
+        if claim.kind == "main_effect" and claim.split == "test":
+            assert claim.sentence in summary
+        assert claim.kind != "difference" or claim.sentence not in summary
+    assert "help one another" in summary
 
 
 def test_interactions_read_as_factors_that_help_one_another(results: Results) -> None:

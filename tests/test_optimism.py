@@ -21,7 +21,7 @@ TWO = {name: PATH[name] for name in ("cnn", "dnn")}
 def test_the_gap_is_validation_minus_test_of_each_seed(tmp_path: Path) -> None:
     made = make_ledger(tmp_path, variants=TWO, seeds=4, epochs=4, images=60)
     results = Results.load(made.path, made.name)
-    claims = {claim.name: claim for claim in optimism_claims(results)}
+    claims = {claim.name: claim for claim in optimism_claims(opened_info(results))}
     assert list(claims) == ["optimism/gap/cnn", "optimism/gap/dnn"]
     own = results.trials[results.trials["variant"] == "dnn"]
     points = 100 * (own["validation_accuracy"] - own["test_accuracy"]).to_numpy(float)
@@ -47,13 +47,14 @@ def test_the_chosen_sample_is_held_against_fresh_seeds(tmp_path: Path) -> None:
     for seed, accuracy in enumerate([0.70, 0.60, 0.62, 0.61, 0.61]):
         validate("cnn", seed, accuracy)
     tuned(made)
-    claims = {claim.name: claim for claim in optimism_claims(Results.load(made.path, made.name))}
+    claims = {claim.name: claim for claim in optimism_claims(opened_info(Results.load(made.path, made.name)))}
     claim = claims["optimism/selection/cnn"]
     assert claim.estimates["seeds"].mean == pytest.approx(9.0)
     assert not claim.estimates["seeds"].has_interval  # one seed chose
     assert len(claim.keys) == 5
     assert (
-        claim.sentence == "cnn: the chosen sample looked +9.0 points better on the public test set while it was chosen than on fresh seeds."
+        claim.sentence
+        == "cnn: accuracy of the chosen sample on the public test set while it was chosen minus that on fresh seeds is +9.0 points."
     )
 
 
@@ -69,5 +70,5 @@ def test_welch_agrees_with_scipy() -> None:
 def test_without_test_images_there_is_no_gap_and_nothing_to_tell(tmp_path: Path) -> None:
     made = make_ledger(tmp_path, variants=TWO, seeds=2, epochs=4, images=60, test="absent")
     results = Results.load(made.path, made.name)
-    assert optimism_claims(results) == []
+    assert optimism_claims(opened_info(results)) == []
     assert opened_sentences(opened_info(results)) == []

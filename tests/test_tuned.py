@@ -13,8 +13,10 @@ from matplotlib.text import Text
 from scipy import stats
 
 from ferray.analysis.claims import as_json
+from ferray.analysis.effects import effect_claims
 from ferray.analysis.page import Page
 from ferray.analysis.results import Results
+from ferray.analysis.sections import compose
 from ferray.analysis.tuned import Retuned, TunedInfo, tuned_info
 from ferray.analysis.tuned_claims import tuned_claims
 from ferray.analysis.tuned_figures import draw_best_of, draw_retuned
@@ -176,10 +178,40 @@ def test_seeds_that_did_not_finish_on_all_sides_are_left_out_and_told(tmp_path: 
 
 def test_every_difference_is_a_claim_with_a_verdict_on_the_split_that_is_told_first(results: Results) -> None:
     claims = tuned_claims(results)
-    assert len({claim.name for claim in claims}) == len(claims) == 2 * 3 * 3
+    assert len({claim.name for claim in claims}) == len(claims) == 2 * 3 * 3 + 3
     assert {claim.split for claim in claims if claim.verdict} == {"test"}
     assert all(claim.verdict is None for claim in claims if claim.name.startswith("tuned/change/dnn"))
     json.dumps(as_json("report", claims), allow_nan=False)
+
+
+def test_a_retuned_difference_has_one_verdict_and_one_p_value_on_the_page(results: Results) -> None:
+    finals = [claim for claim in tuned_claims(results) if claim.name.startswith("tuned/final/") and claim.split == "test"]
+    retuned = {claim.compared: claim for claim in finals}
+    told = [claim for claim in effect_claims(results) if claim.metric == "accuracy" and claim.split == "test"]
+    assert len(told) == 3
+    for claim in told:
+        other = retuned[claim.compared]
+        assert (claim.verdict, claim.seeds_needed) == (other.verdict, other.seeds_needed)
+        assert (claim.p_adjusted, claim.p_equivalence) == pytest.approx((other.p_adjusted, other.p_equivalence))
+
+
+def test_the_summary_tells_that_other_seeds_chose_and_what_tuning_changes(results: Results) -> None:
+    _, _, context = compose(results)
+    summary = " ".join(context["summary"])
+    assert "trained again on other seeds, which the numbers are of" in summary
+    assert "Augmentation, re-tuned minus frozen: less once re-tuned" in summary
+    assert "Batch norm, re-tuned minus frozen" not in summary
+
+
+def test_whose_best_draw_is_better_is_a_claim_of_the_trials_of_tuning(results: Results) -> None:
+    orders = [claim for claim in tuned_claims(results) if claim.kind == "search order"]
+    assert [claim.subject for claim in orders] == ["no-augmentation", "no-batch_norm", "dnn"]
+    tuning_keys = set(results.trials.loc[results.trials["phase"] == "tuning", "key"])
+    for claim in orders:
+        estimate = claim.estimates["draws"]
+        assert estimate.low <= estimate.mean <= estimate.high
+        assert set(claim.keys) < tuning_keys
+    assert orders[-1].estimates["draws"].high < 0  # the dnn is worse
 
 
 def test_searches_are_judged_on_validation_by_the_trials_of_tuning_alone(results: Results) -> None:
@@ -235,7 +267,7 @@ def test_while_tuning_runs_the_section_says_that_there_is_nothing_to_compare(tmp
     document["tuning"]["chosen"] = None
     file.write_text(json.dumps(document))
     page = Page()
-    assert tuning(page, Results.load(tmp_path, "report")) == []
+    assert {claim.kind for claim in tuning(page, Results.load(tmp_path, "report"))} == {"search order"}
     assert "No seed has finished on all sides yet." in page.sections[0].blocks[0].text
     assert [drawing.name for drawing in page.drawings] == ["best_of_n"]
 

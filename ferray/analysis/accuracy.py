@@ -54,6 +54,7 @@ class ModelsInfo:
     headline: str  # the split that is told first
     missing: Mapping[str, str]  # why a split has no figures
     samples: int  # of the search, for the variant that has most; one without a search
+    is_tuned: bool  # whether samples were chosen on other seeds than those that are told
     images: Mapping[str, int]
     majority: Mapping[str, float]  # accuracy in percent, by split, of always answering the split's largest class
     subset: bool  # whether the study trains on a part of the data set only
@@ -118,6 +119,7 @@ def models_info(results: Results) -> ModelsInfo:
         headline=results.headline,
         missing=results.missing,
         samples=int(results.trials.groupby("variant")["sample"].nunique().max()) if len(results.trials) else 1,
+        is_tuned=bool(results.tuning),
         images=images,
         majority={split: 100 * max(results.data["counts"][split].values()) / max(1, images[split]) for split in splits},
         subset=subset(results) is not None,

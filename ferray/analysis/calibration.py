@@ -196,6 +196,7 @@ def _best(told: Crossed) -> Estimate:
 def calibration_claims(info: CalibrationInfo) -> list[Claim]:
     """Every measure of every variant, and its difference to the baseline: of a factor, how much lower it is with the factor."""
     claims = []
+    reference = next((one.keys for one in info.variants if one.variant == info.baseline), ())
     for one in info.variants:
         counts = {**one.fates, "trainings": one.seeds, "images": info.images}
         for measure, told in one.measured.items():
@@ -210,17 +211,18 @@ def calibration_claims(info: CalibrationInfo) -> list[Claim]:
             )  # fmt: skip
         for measure, gained in one.gained.items():
             if measure != "overconfidence":
-                claims.append(_difference_claim(one, info, measure, gained))
+                claims.append(_difference_claim(one, info, measure, gained, reference))
     return claims
 
 
-def _difference_claim(one: Calibration, info: CalibrationInfo, measure: str, gained: Crossed) -> Claim:
+def _difference_claim(one: Calibration, info: CalibrationInfo, measure: str, gained: Crossed, reference: tuple[str, ...]) -> Claim:
     told = gained.scaled(-1) if one.removed else gained
     pair = (info.baseline, one.variant) if one.removed else (one.variant, info.baseline)
     return Claim(
         name=f"calibration/{one.variant} beside {info.baseline}/{info.split}/{measure}", kind="calibration",
         subject=one.removed or one.variant, split=info.split, metric=f"lower {MEASURES[measure]}", unit=UNITS[measure],
-        estimates=_estimates(told), methods=METHODS, keys=one.keys, sentence=difference_sentence(one, info, measure), compared=pair,
+        estimates=_estimates(told), methods=METHODS, keys=(*one.keys, *reference),
+        sentence=difference_sentence(one, info, measure), compared=pair,
         family=f"calibration/{info.split}/{measure}", decided_by="both", p_adjusted=one.p_adjusted.get(measure, np.nan),
         counts={"paired": told.both.n, "images": info.images},
     )  # fmt: skip

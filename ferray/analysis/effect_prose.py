@@ -24,22 +24,26 @@ def with_caveats(claim: Claim) -> str:
 
 
 def reading(results: Results, claims: Sequence[Claim], *, searched: bool = False) -> list[str]:
-    """How to read the verdicts of these claims, or that the study removes nothing; ``searched`` where each variant was tuned."""
+    """How to read the verdicts of these claims, or that the study removes nothing; ``searched`` where each variant has its own sample."""
     if not claims:
         return ["The study removes nothing, so there is no ablation."]
     margin = plain(results.smallest_effect, 2).rstrip("0").rstrip(".")
     sentences = []
     if any(claim.verdict for claim in claims):
         sentences += [
-            f"A verdict rests on the interval that speaks of {SPEAKS_ABOUT['both']}, not on the narrower ones that hold the seeds or the "
-            f"images fixed. Holm's correction over all effects of a kind keeps the share of studies with any false 'helps' or 'hurts' at "
+            f"A verdict rests on the interval that speaks of {SPEAKS_ABOUT['both']}, not on those that hold the seeds or the images "
+            "fixed. It is the widest in truth; estimated from few seeds it may come out narrower than another.",
+            "Holm's correction over all effects of a kind keeps the share of studies with any false 'helps' or 'hurts' at "
             f"{100 * ALPHA:g} %, while the intervals are of 95 % each.",
             f"An effect counts as none where it is shown to be smaller than {margin} points (`smallest_effect`), even if it is not zero; "
             "'inconclusive' is not 'no effect'. Seeds needed to decide are those of which four in five such studies would decide, if the "
             "effect and its spread are as they were found here.",
         ]
     if results.ablation.get("design") in WHOLE:
-        sentences.append("In this design the main effects speak for the factors; single variants have differences without verdicts.")
+        sentences.append(
+            "In this design the main effects, told with the interactions, speak for the factors; single variants have differences without "
+            "verdicts."
+        )
     if any(claim.kind == "step" for claim in claims):
         sentences.append(
             "The removals form a path: each variant takes away one thing more than the one before it. What a single step costs therefore "
@@ -49,7 +53,12 @@ def reading(results: Results, claims: Sequence[Claim], *, searched: bool = False
     if searched:
         sentences.append(
             "Each variant stands here with the sample that the search chose for it, so a difference is that of two tuned variants, whose "
-            "other settings may differ too."
+            "other settings may differ too. "
+            + (
+                "The samples were chosen on other seeds than those told here."
+                if results.tuning
+                else "The samples were chosen by the very trainings told here, whose luck with the seeds is therefore part of the numbers."
+            )
         )
     return sentences
 

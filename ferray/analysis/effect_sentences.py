@@ -68,7 +68,7 @@ def number(claim: Claim) -> str:
     if estimate.has_interval:
         return f"{told} {brackets(estimate, digits)}"
     images = claim.estimates["images"]
-    return f"{told} {brackets(images, digits)} over images" if images.has_interval else told
+    return f"{told} {brackets(images, digits)} (over images)" if images.has_interval else told
 
 
 def brackets(estimate: Estimate, digits: int = 1) -> str:
@@ -111,7 +111,8 @@ def caveats(results: Results, claim: Claim, found: Pairs) -> Iterable[str]:
     elif both is not None and both.is_point:
         yield f"All {paired} seeds and all images show the same difference, so that there is no spread to judge it by, and no verdict."
     if claim.split == "validation" and results.headline == "validation":
-        yield "Epochs were selected on these very images."
+        searched = len({entry.get("sample", 0) for entry in results.plan}) > 1
+        yield f"Epochs{' and samples' if searched else ''} were selected on these very images."
     if claim.kind == "step":
         yield ORDER
 

@@ -18,10 +18,15 @@ from ferray.analysis.statistics import hedges_g
 from ferray.analysis.verdicts import FEWEST_SEEDS
 from ferray.analysis.wording import factor_label, listed, plural, signed
 
-Kind = Literal["main_effect", "interaction", "shapley"]
+Kind = Literal["main_effect", "interaction", "shapley", "together"]
 
-FAMILIES: Mapping[Kind, str] = {"main_effect": "main effects", "interaction": "interactions", "shapley": "Shapley effects"}
-"""Effects of one kind on one split are a family, whose errors are held down together; Shapley effects are not tested."""
+FAMILIES: Mapping[Kind, str] = {
+    "main_effect": "main effects",
+    "interaction": "interactions",
+    "shapley": "Shapley effects",
+    "together": "all factors together",
+}
+"""Effects of one kind on one split are a family, whose errors are held down together; Shapley effects and their sum are not tested."""
 
 VERDICTS: Mapping[Verdict, tuple[str, str, str]] = {
     "helps": ("helps", "help", "help one another"),
@@ -52,6 +57,7 @@ def factorial_claims(results: Results) -> list[Claim]:
             ("main_effect", info.main),
             ("interaction", info.interactions),
             ("shapley", info.shapley),
+            ("together", () if info.total is None else (Contrast(info.factors, info.total),)),
         )
         claims += [
             _claim(info, kind, one, len(contrasts), judged=split == results.headline) for kind, contrasts in kinds for one in contrasts

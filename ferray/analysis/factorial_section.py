@@ -131,7 +131,7 @@ def effects_table(info: FactorialInfo) -> Table:
             found, decision = one.crossed, one.decision
             row = [effect_label(one.name), kind, signed(found.both.mean)]
             row += [interval(estimate, sign=True) for estimate in (found.both, found.seeds, found.images)]
-            judged = decision is not None and len(info.seeds) >= FEWEST_SEEDS
+            judged = len(info.seeds) >= FEWEST_SEEDS and not found.both.is_point
             row += [probability(decision.p), _verdict(kind, decision.verdict)] if judged and decision is not None else ["", ""]
             if info.design == "fractional":
                 row.insert(1, aliased(one.aliases))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
 from ferray.analysis.ablation import ablation_info, draw_ablation
@@ -50,10 +52,12 @@ def render(name: str, draw: Callable[[], Figure], fonts: Sequence[str] = (BASE,)
     """Draws in the report's style and encodes; the same numbers give the same bytes where the same fonts are installed."""
     with styled(fonts):
         figure = draw()
+        figure.set_dpi(DOTS_PER_INCH)
         png, pdf = io.BytesIO(), io.BytesIO()
-        figure.savefig(png, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+        # Canvases by themselves draw once each; Figure.savefig draws twice, first to find the places.
+        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
         figure.set_layout_engine("none")  # keeps the places that were just found, which takes longer than drawing
-        figure.savefig(pdf, format="pdf", dpi=DOTS_PER_INCH, metadata={"CreationDate": None, "Producer": None, "Creator": None})
+        FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None, "Producer": None, "Creator": None})  # type: ignore[no-untyped-call]
     return Drawing(name, png.getvalue(), pdf.getvalue())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from ferray.analysis.examples import as_picture
 from ferray.analysis.fonts import lettered
 from ferray.analysis.results import Results
 from ferray.analysis.selection import best_variant
+from ferray.analysis.statistics import Estimate
 from ferray.analysis.style import GREY, PALE, broken, new_figure, note_synthetic
 from ferray.analysis.tables import Table
 from ferray.analysis.wording import count, plain, plural
@@ -72,6 +74,12 @@ class Turned:
     seeds: int
     fixed: Row
     broken: Row
+    keys: tuple[str, ...]
+
+    @property
+    def is_variant(self) -> bool:
+        """Whether it is told of a free variant, not of a component that the design removes."""
+        return self.title == self.variant
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,7 @@ class TurnedInfo:
     """For every variant but the baseline what the component does image by image; ``seeds`` are those of both."""
 
     baseline: str
+    split: str
     label: str
     images: int
     variants: tuple[Turned, ...]
@@ -143,14 +152,14 @@ def turned_info(results: Results, split: str | None = None) -> TurnedInfo | None
         fixed, lost = _right(with_it) & _wrong(without), _wrong(with_it) & _right(without)
         gap = _true_probability(with_it) - _true_probability(without)
         name, n = removed or variant, len(both[0].seeds)
-        rows = [
+        fixed_row, broken_row = (
             Row(name, int(kind.sum()), _pictures(results, with_it, without, images, _largest(kind, sign * gap)))
             for kind, sign in ((fixed, 1), (lost, -1))
-        ]
-        found.append(Turned(variant, name, n, *rows))
+        )
+        found.append(Turned(variant, name, n, fixed_row, broken_row, (*both[0].keys, *both[1].keys)))
     if not found:
         return None
-    return TurnedInfo(results.baseline, results.split_labels[split], len(reference.labels), tuple(found), results.synthetic)
+    return TurnedInfo(results.baseline, split, results.split_labels[split], len(reference.labels), tuple(found), results.synthetic)
 
 
 def _modal(own: Answers, classes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -200,7 +209,7 @@ def _pictures(
 
 
 def section(page: Page, results: Results) -> list[Claim]:
-    """Adds the galleries; without images or trainings enough there are none, and no claim either way."""
+    """Adds the galleries, and gives the claims of what each component turns; without images or trainings enough there are none."""
     hard, turned = hard_info(results), turned_info(results)
     if hard is None and turned is None:
         return []
@@ -236,7 +245,7 @@ def section(page: Page, results: Results) -> list[Claim]:
                 + ("" if len(shown) == len(rows) else f" Of {len(rows)} variants it shows {len(shown)}."),
             )
     page.tabulate(turned_table(turned))
-    return []
+    return turned_claims(turned)
 
 
 _KINDS: tuple[tuple[str, str, Callable[[Turned], Row]], ...] = (
@@ -255,11 +264,32 @@ def hard_sentence(info: HardInfo) -> str:
 def turned_sentence(one: Turned, info: TurnedInfo) -> str:
     """How many images a component sets right and wrong, or in which a free variant differs from the baseline."""
     where = f"of the {count(info.images)} images of the {info.label} set, by the majority of {plural(one.seeds, 'paired seed')}"
-    if one.title == one.variant:
+    if one.is_variant:
         right = f"{one.variant} gets {plural(one.fixed.n, 'image')} right that {info.baseline} gets wrong"
         return f"{right}, and {count(one.broken.n)} wrong that {info.baseline} gets right ({where})."
     turn = "turns" if one.fixed.n == 1 else "turn"
     return f"With {one.title}, {plural(one.fixed.n, 'image')} {turn} right and {count(one.broken.n)} wrong ({where})."
+
+
+def turned_claims(info: TurnedInfo) -> list[Claim]:
+    """For each component, or free variant, how many more images it sets right than wrong, in percent of all; it has no interval."""
+    return [
+        Claim(
+            name=f"turned/{one.variant}/{info.split}",
+            kind="turned",
+            subject=one.title,
+            split=info.split,
+            metric="images set right minus images set wrong",
+            unit="points",
+            estimates={"majority": Estimate(100 * (one.fixed.n - one.broken.n) / info.images, math.nan, math.nan, one.seeds)},
+            methods={"majority": "right and wrong by the majority of the paired seeds; no interval"},
+            keys=one.keys,
+            sentence=turned_sentence(one, info),
+            compared=(one.variant, info.baseline) if one.is_variant else (info.baseline, one.variant),
+            counts={"set right": one.fixed.n, "set wrong": one.broken.n, "images": info.images, "paired": one.seeds},
+        )
+        for one in info.variants
+    ]
 
 
 def turned_table(info: TurnedInfo) -> Table:

@@ -103,9 +103,8 @@ def welch(left: Numbers, right: Numbers, level: float = LEVEL) -> Estimate:
     return Estimate(mean, mean - half, mean + half, n, p=p, error=error, degrees=degrees)
 
 
-def optimism_claims(results: Results) -> list[Claim]:
+def optimism_claims(info: OpenedInfo) -> list[Claim]:
     """A claim for each variant's gap, and for each chosen sample that was trained on fresh seeds."""
-    info = opened_info(results)
     return [
         Claim(
             name=f"optimism/{one.kind}/{one.variant}",
@@ -170,6 +169,6 @@ def _sentence(one: Optimism, info: OpenedInfo) -> str:
             f"epoch, is {points}{certain} over {seeds}."
         )
     return (
-        f"{one.variant}: the chosen sample looked {points} better{certain} on the {info.labels['validation']} set while it was chosen "
-        "than on fresh seeds."
+        f"{one.variant}: accuracy of the chosen sample on the {info.labels['validation']} set while it was chosen minus that on fresh "
+        f"seeds is {points}{certain}."
     )

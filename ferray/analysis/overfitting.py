@@ -118,7 +118,7 @@ def overfitting_claims(info: OverfittingInfo) -> list[Claim]:
     """For each variant in how many trainings the loss rises and its four gaps, and for all but the baseline how that compares."""
     claims = []
     for one in info.variants:
-        keys = tuple(training.key for training in one.process.trainings)
+        keys = _keys(info, one.variant)
         counts = {**one.fates, "trainings": one.n}
         start = f"overfitting/{one.variant}/validation"
         if one.rising is not None:
@@ -148,13 +148,18 @@ def overfitting_claims(info: OverfittingInfo) -> list[Claim]:
                     metric="rising loss in this variant only", unit="share",
                     estimates={"seeds": clopper_pearson(told.only_variant, told.pairs)},
                     methods={"seeds": "exact binomial interval over paired seeds; McNemar's exact test for p"},
-                    keys=keys, sentence=_comparison_sentence(one, told, info.baseline), compared=(info.baseline, one.variant),
+                    keys=(*keys, *_keys(info, info.baseline)), sentence=_comparison_sentence(one, told, info.baseline),
+                    compared=(info.baseline, one.variant),
                     family="overfitting/rising-loss", decided_by="seeds", p_adjusted=told.p_adjusted,
                     counts={"paired": told.pairs, "only variant": told.only_variant, "only baseline": told.only_baseline},
                     details={"p": told.p},
                 )
             )  # fmt: skip
     return claims
+
+
+def _keys(info: OverfittingInfo, variant: str) -> tuple[str, ...]:
+    return tuple(training.key for one in info.variants if one.variant == variant for training in one.process.trainings)
 
 
 def rising_sentence(one: Overfitting, info: OverfittingInfo) -> str:

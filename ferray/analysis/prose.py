@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ferray.analysis.accuracy import ModelsInfo, ModelSummary
 from ferray.analysis.claims import Claim
@@ -20,13 +20,14 @@ def summary(models: ModelsInfo, claims: Sequence[Claim], pairs: PairsInfo | None
     """What a reader in a hurry should know: the networks' accuracy, the given claims, the pair of classes of the largest share."""
     finished = [model for model in models.models if model.finished]
     if not finished:
-        return ["No trial has finished yet, so there is nothing to compare."]
+        awaited = "trial on the seeds of the comparison" if models.is_tuned else "trial"
+        return [f"No {awaited} has finished yet, so there is nothing to compare."]
     free = [model for model in finished if not model.removed]
     sentences = []
     if not models.comparable:
         sentences.append(f"A short run: the networks were trained {_cut_short(models)}. A full one may give other answers.")
     if models.searched:
-        sentences.append(represented(models.samples, models.labels["validation"]))
+        sentences.append(represented(models.samples, models.labels["validation"], is_tuned=models.is_tuned))
     if free:
         told = _foremost(free)
         parts = [f"{model.variant} reaches {measured(model.accuracy[models.headline])}" for model in told]
@@ -169,11 +170,13 @@ def search_sentences(search: SearchInfo) -> list[str]:
     return sentences
 
 
-def protocol_sentences(labels: Mapping[str, str], *, searched: bool) -> list[str]:
-    """What was selected on what, and what the numbers therefore mean; ``labels`` has the splits with figures."""
+def protocol_sentences(models: ModelsInfo) -> list[str]:
+    """What was selected on what, and what the numbers therefore mean."""
+    labels = models.labels
     validation = labels["validation"]
     rule = f"of highest mean accuracy on the {validation} set, among those with the most finished seeds"
-    sample = f" The sample of each variant is the one {rule}." if searched else ""
+    fresh = " in the tuning; it was then trained again on other seeds, which alone are told" if models.is_tuned else ""
+    sample = f" The sample of each variant is the one {rule}{fresh}." if models.searched else ""
     unseen = "There are no figures on a test set, so none here is of images that selected nothing."
     if "test" in labels:
         unseen = f"The {labels['test']} set, recorded after every epoch, is used by nothing that selects an epoch, a setting or a variant."

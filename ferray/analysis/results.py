@@ -212,6 +212,24 @@ class Results:
         return frame.astype({**dict.fromkeys(whole, "Int64"), **dict.fromkeys(("seconds", *metrics), float)})
 
     @cached_property
+    def speaking(self) -> pd.DataFrame:
+        """The rows of ``trials`` that speak for their variants; see ferray.analysis.selection, which gives copies of it."""
+        trials = self.trials[self.trials["phase"] == "final"]
+        return trials[trials["sample"] == trials["variant"].map(self.chosen_samples)]
+
+    @cached_property
+    def chosen_samples(self) -> dict[str, int]:
+        """By variant the sample that speaks for it; see ferray.analysis.selection, which gives copies of it."""
+        if self.tuning:
+            return dict(self.tuning["chosen"])
+        chosen = seal.chosen_samples(self.trials)
+        for variant in self.variants:
+            if variant not in chosen:
+                own = self.trials.loc[self.trials["variant"] == variant, "sample"]
+                chosen[variant] = int(own.min()) if len(own) else 0
+        return chosen
+
+    @cached_property
     def epochs(self) -> pd.DataFrame:
         """One row per trial and epoch: key, variant, sample, seed and status of the trial, then what the epoch recorded.
 

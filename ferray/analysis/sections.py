@@ -60,7 +60,8 @@ def compose(results: Results) -> tuple[Page, list[Claim], dict[str, Any]]:
     _process(page, curves)
     claims += overfitting.section(page, results, curves)
     _ablation(page, results, claims, searched=search is not None)
-    claims += [*interactions(page, results), *tuning(page, results)]
+    factorial, tuned = interactions(page, results), tuning(page, results)
+    claims += [*factorial, *tuned]
     claims += reliability.section(page, results)
     page.section("confusion", "Which classes are confused")
     if confusion is None or pairs is None:
@@ -75,16 +76,30 @@ def compose(results: Results) -> tuple[Page, list[Claim], dict[str, Any]]:
         _votes(page, votes)
     if search is not None:
         _search(page, search, stopped)
-    _test_set(page, optimism.opened_info(results))
-    claims += optimism.optimism_claims(results)
+    opened = optimism.opened_info(results)
+    _test_set(page, opened)
+    claims += optimism.optimism_claims(opened)
     _data(page, results)
     context = {
-        "summary": prose.summary(models, [*headline, *divergences], pairs),
+        "summary": prose.summary(models, [*_foremost(results, headline, factorial, tuned), *divergences], pairs),
         "remarks": remarks(results),
-        "protocol": [*prose.protocol_sentences(results.split_labels, searched=models.searched), *stopped],
+        "protocol": [*prose.protocol_sentences(models), *stopped],
         "labels": results.split_labels,
     }
     return page, claims, {**context, **_details(page, results)}
+
+
+def _foremost(results: Results, effects: Sequence[Claim], factorial: Sequence[Claim], tuned: Sequence[Claim]) -> list[Claim]:
+    """What the summary tells of the effects: where main effects speak for the factors, these in place of single variants' differences.
+
+    Then interactions that are decided, the other effects, and what tuning changes for certain.
+    """
+    crossed = [claim for claim in factorial if claim.split == results.headline]
+    main = [claim for claim in crossed if claim.kind == "main_effect"]
+    decided = [claim for claim in crossed if claim.kind == "interaction" and claim.verdict in ("helps", "hurts")]
+    others = [claim for claim in effects if not (main and claim.kind == "difference")]
+    changes = [claim for claim in tuned if claim.split == results.headline and claim.details.get("settings") == "change"]
+    return [*main, *decided, *others, *(claim for claim in changes if claim.verdict in ("helps", "hurts"))]
 
 
 def _models(page: Page, models: ModelsInfo, variants: Sequence[Claim]) -> None:

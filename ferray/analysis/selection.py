@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from ferray.analysis import seal
 from ferray.analysis.results import Results
 
 
@@ -16,21 +15,12 @@ def chosen_samples(results: Results) -> dict[str, int]:
     Without a search every variant has one sample. The test split takes no part in the choice. A tuned study has chosen by itself, and a
     variant is not in it that has nothing to choose from, or not yet.
     """
-    if results.tuning:
-        return dict(results.tuning["chosen"])
-    chosen = seal.chosen_samples(results.trials)
-    for variant in results.variants:
-        if variant not in chosen:
-            own = results.trials.loc[results.trials["variant"] == variant, "sample"]
-            chosen[variant] = int(own.min()) if len(own) else 0
-    return chosen
+    return dict(results.chosen_samples)
 
 
 def speaking_trials(results: Results) -> pd.DataFrame:
     """The rows of ``results.trials`` at each variant's chosen sample, whatever their status; of a tuned study those that confirm it."""
-    trials = results.trials[results.trials["phase"] == "final"]
-    chosen = trials["variant"].map(chosen_samples(results))
-    return trials[trials["sample"] == chosen]
+    return results.speaking.copy()
 
 
 def searching_trials(results: Results) -> pd.DataFrame:

@@ -99,7 +99,7 @@ def models_table(info: ModelsInfo) -> Table:
         f"Macro-F1 is that of the {info.labels[info.headline]} set; minutes are the mean per trial."
     )
     if info.searched:
-        caption += f" {represented(info.samples, info.labels['validation'])}"
+        caption += f" {represented(info.samples, info.labels['validation'], is_tuned=info.is_tuned)}"
     if info.missing:
         caption += f" These accuracies are optimistic: epochs are selected on the {info.labels['validation']} set, and there is no other."
     if info.has_published and not info.comparable:

@@ -6,6 +6,7 @@ by itself asks whether another setting could take its place (re-tuned). Both are
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,12 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ferray.analysis.best_of import Curve, Draws, Order, curve, order
+from ferray.analysis.claims import Verdict
 from ferray.analysis.crossed import Crossed, crossed
 from ferray.analysis.image_groups import image_groups
 from ferray.analysis.per_image import per_image
 from ferray.analysis.results import Results
 from ferray.analysis.variants import Variant
-from ferray.analysis.verdicts import ALPHA, Decision, decide
+from ferray.analysis.verdicts import FEWEST_SEEDS, Decision, decide
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,20 @@ class Retuned:
 
     @property
     def is_changed(self) -> bool:
-        """Whether re-tuning certainly changes the difference (Holm over the variants)."""
-        return self.decisions is not None and self.decisions["change"].p < ALPHA
+        """Whether re-tuning certainly changes the difference by what may count (Holm over the factors, or over the free variants)."""
+        return self.verdict("change") in ("helps", "hurts")
 
     @property
     def verdicts_differ(self) -> bool:
         """Whether the two have different verdicts."""
-        return self.decisions is not None and self.decisions["frozen"].verdict != self.decisions["final"].verdict
+        return self.verdict("frozen") != self.verdict("final")
+
+    def verdict(self, what: str) -> Verdict | None:
+        """The verdict on ``frozen``, ``final`` or ``change``; None with too few seeds, or where they and all images show the same."""
+        found = getattr(self, what)
+        if self.decisions is None or found is None or len(self.seeds) < FEWEST_SEEDS or found.both.is_point:
+            return None
+        return self.decisions[what].verdict
 
 
 @dataclass(frozen=True)
@@ -168,12 +177,13 @@ def _of(trials: pd.DataFrame, variant: str, phase: str) -> dict[int, tuple[str, 
 def _decided(retuned: list[Retuned], margin: float) -> tuple[Retuned, ...]:
     """With verdicts: the frozen differences are one family, the re-tuned ones another, and the changes a third.
 
+    Removals have families of their own beside free variants, as in ferray.analysis.effects, so that a difference has one p-value in both.
     A variant whose own settings are the baseline's has nothing that could change.
     """
     known = [one for one in retuned if one.final is not None]
-    moved = [one for one in known if not one.same]
     decisions: dict[str, dict[str, Decision]] = {one.variant: {"change": Decision("no effect", 1.0, 0.0)} for one in known}
-    for name, family in (("frozen", known), ("final", known), ("change", moved)):
+    for name, is_removal in itertools.product(("frozen", "final", "change"), (True, False)):
+        family = [one for one in known if one.is_removal == is_removal and not (name == "change" and one.same)]
         verdicts = decide([getattr(one, name).both for one in family], margin)
         for one, decision in zip(family, verdicts, strict=True):
             decisions[one.variant][name] = decision

@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from ferray.analysis.best_of import ORDER_LEVEL, Order
 from ferray.analysis.claims import Claim, Verdict
 from ferray.analysis.crossed import METHODS, Crossed
 from ferray.analysis.effect_sentences import amount, equal, needs, number
 from ferray.analysis.effects import with_needs
 from ferray.analysis.results import Results
-from ferray.analysis.statistics import hedges_g
-from ferray.analysis.tuned import Retuned, TunedInfo, tuned_info
+from ferray.analysis.statistics import Estimate, hedges_g
+from ferray.analysis.tuned import Retuned, Search, TunedInfo, tuned_info
 from ferray.analysis.verdicts import FEWEST_SEEDS
-from ferray.analysis.wording import factor_label, listed, plural
+from ferray.analysis.wording import factor_label, listed, plural, signed
 
 WHAT: Mapping[str, str] = {
     "frozen": "at the baseline's settings",
@@ -32,6 +33,13 @@ VERDICTS: Mapping[Verdict, str] = {
     "no effect": "no effect larger than {margin} points",
     "inconclusive": "inconclusive",
 }
+COMPARED: Mapping[Verdict, str] = {
+    **VERDICTS,
+    "helps": "better",
+    "hurts": "worse",
+    "no effect": "no difference larger than {margin} points",
+}
+"""How the verdicts read of a free variant against the baseline."""
 CHANGES: Mapping[Verdict, str] = {
     "helps": "more once re-tuned",
     "hurts": "less once re-tuned",
@@ -42,7 +50,10 @@ CHANGES: Mapping[Verdict, str] = {
 
 
 def tuned_claims(results: Results) -> list[Claim]:
-    """Three claims for each variant and split in accuracy (frozen, re-tuned, and one minus the other), with verdicts on the headline."""
+    """Three claims for each variant and split in accuracy (frozen, re-tuned, and one minus the other), with verdicts on the headline.
+
+    And one for each search of which it is asked whether its best draw is better than the baseline's.
+    """
     claims = []
     for split in dict.fromkeys((results.headline, *results.splits)):
         info = tuned_info(results, split)
@@ -53,17 +64,52 @@ def tuned_claims(results: Results) -> list[Claim]:
                 found = getattr(one, what)
                 if found is not None:
                     claims.append(_claim(info, one, what, found, judged=split == results.headline))
+        if split == results.headline:
+            claims += [_order_claim(results, info, one, one.order) for one in info.searches if one.order is not None]
     return claims
 
 
+def _order_claim(results: Results, info: TunedInfo, one: Search, found: Order) -> Claim:
+    tuning = results.trials[results.trials["phase"] == "tuning"]
+    keys = tuning.loc[tuning["variant"].isin([info.baseline, one.variant]), "key"]
+    best = len(found.mean)
+    return Claim(
+        name=f"tuned/order/{one.variant}/validation/accuracy",
+        kind="search order",
+        subject=one.variant,
+        split="validation",
+        metric=f"accuracy of the best of {best} draws",
+        unit="points",
+        estimates={"draws": Estimate(-float(found.mean[-1]), -float(found.high[-1]), -float(found.low[-1]), found.draws)},
+        methods={"draws": f"jackknife over draws, paired by draw, with an interval of {100 * ORDER_LEVEL:g} %"},
+        keys=tuple(dict.fromkeys(map(str, keys))),
+        sentence=order_sentence(info, one),
+        compared=(one.variant, info.baseline),
+        counts={"draws": found.draws},
+        details={"clear_from": found.clear_from, "level": ORDER_LEVEL},
+    )
+
+
+def order_sentence(info: TunedInfo, one: Search) -> str:
+    """From which budget on it is clear whose best draw is better."""
+    found = one.order
+    if found is None:
+        return f"{one.variant}: too few draws that {info.baseline} has as well to say whose best is better."
+    last = len(found.mean)
+    sure = f"{100 * ORDER_LEVEL:g} % interval {signed(-found.high[-1])} to {signed(-found.low[-1])}"
+    ends = f"best of {last} compared with that of {info.baseline}: {signed(-found.mean[-1])} points ({sure}), {found.draws} draws in common"
+    if found.clear_from is None:
+        return f"{one.variant}, {ends}: up to n = {last} it is not clear which is ahead."
+    return f"{one.variant}, {ends}: {info.baseline if found.leads else one.variant} is clearly ahead from n = {found.clear_from} on."
+
+
 def _claim(info: TunedInfo, one: Retuned, what: str, found: Crossed, *, judged: bool) -> Claim:
-    decision = one.decisions[what] if one.decisions is not None else None
-    enough = len(one.seeds) >= FEWEST_SEEDS and not found.both.is_point
+    verdict = one.verdict(what)
     decided: dict[str, Any] = {}
-    if decision is not None and enough:
-        decided = {"decided_by": "both", "p_adjusted": decision.p}
+    if one.decisions is not None and verdict is not None:
+        decided = {"decided_by": "both", "p_adjusted": one.decisions[what].p}
         if judged:
-            decided |= {"verdict": decision.verdict, "p_equivalence": decision.p_equivalence, "margin": info.smallest_effect}
+            decided |= {"verdict": verdict, "p_equivalence": one.decisions[what].p_equivalence, "margin": info.smallest_effect}
     statuses = [status for _, _, status in one.lost]
     diverged, failed = statuses.count("diverged"), statuses.count("failed")
     with_it = (info.baseline, one.variant) if one.is_removal else (one.variant, info.baseline)
@@ -79,7 +125,7 @@ def _claim(info: TunedInfo, one: Retuned, what: str, found: Crossed, *, judged: 
         keys=one.keys,
         sentence="",
         compared=None if what == "change" else with_it,
-        family=f"{FAMILIES[what]}, accuracy, {info.split}",
+        family=f"{FAMILIES[what]} of {'factors' if one.is_removal else 'variants'}, accuracy, {info.split}",
         counts={
             "planned": one.planned,
             "paired": len(one.seeds),
@@ -102,7 +148,7 @@ def _claim(info: TunedInfo, one: Retuned, what: str, found: Crossed, *, judged: 
         **decided,
     )
     if claim.verdict == "inconclusive":
-        claim = with_needs(claim, found, len(info.retuned))
+        claim = with_needs(claim, found, _family_size(info, one, what))
     return replace(claim, sentence=_sentence(info, one, what, claim))
 
 
@@ -114,17 +160,25 @@ def subject(one: Retuned) -> str:
     return f"{factors[:1].upper()}{factors[1:]}"
 
 
-def verdict_words(verdict: Verdict | None, margin: float) -> str:
-    """How a verdict reads."""
-    return VERDICTS[verdict].format(margin=f"{margin:g}") if verdict is not None else "no verdict"
+def verdict_words(one: Retuned, what: str, margin: float) -> str:
+    """How a verdict reads, of a free variant as better or worse."""
+    verdict = one.verdict(what)
+    if verdict is None:
+        return "no verdict"
+    words = CHANGES if what == "change" else VERDICTS if one.is_removal else COMPARED
+    return words[verdict].format(margin=f"{margin:g}")
+
+
+def _family_size(info: TunedInfo, one: Retuned, what: str) -> int:
+    known = [other for other in info.retuned if other.final is not None and other.is_removal == one.is_removal]
+    return sum(not (what == "change" and other.same) for other in known)
 
 
 def _sentence(info: TunedInfo, one: Retuned, what: str, claim: Claim) -> str:
     verdict = claim.verdict
     p = claim.p_equivalence if verdict == "no effect" else claim.p_adjusted
     tested = f", p {equal(p)} (Holm)" if verdict is not None else ""
-    words = CHANGES if what == "change" else VERDICTS
-    told = f": {words[verdict].format(margin=f'{info.smallest_effect:g}')}" if verdict is not None else ""
+    told = f": {verdict_words(one, what, info.smallest_effect)}" if verdict is not None else ""
     need = f"; {needs(claim)}" if verdict == "inconclusive" else ""
     same = " Its own best settings are the baseline's." if one.same and what != "frozen" else ""
     return f"{subject(one)}, {WHAT[what]}{told}, {number(claim)} of accuracy on the {info.label} set{tested}, {amount(claim)}{need}.{same}"

@@ -7,8 +7,8 @@ from ferray.analysis.effect_sentences import brackets, equal
 from ferray.analysis.page import Page
 from ferray.analysis.results import Results
 from ferray.analysis.tables import Table
-from ferray.analysis.tuned import Retuned, Search, TunedInfo, tuned_info
-from ferray.analysis.tuned_claims import subject, tuned_claims, verdict_words
+from ferray.analysis.tuned import Retuned, TunedInfo, tuned_info
+from ferray.analysis.tuned_claims import order_sentence, subject, tuned_claims, verdict_words
 from ferray.analysis.tuned_figures import CURVES, draw_best_of, draw_retuned
 from ferray.analysis.verdicts import FEWEST_SEEDS
 from ferray.analysis.wording import interval, plain, plural, probability, signed
@@ -64,7 +64,7 @@ def _retuned(info: TunedInfo, one: Retuned) -> str:
         return f"{subject(one)}: no seed has finished on all sides ({info.baseline}, {one.variant} frozen and re-tuned)."
     frozen, final, change = one.frozen.both, one.final.both, one.change.both
     judged = len(one.seeds) >= FEWEST_SEEDS
-    words = {name: f" ({verdict_words(found.verdict, info.smallest_effect)})" if judged else "" for name, found in one.decisions.items()}
+    words = {name: f" ({verdict_words(one, name, info.smallest_effect)})" if judged else "" for name in ("frozen", "final")}
     told = f"{subject(one)}: frozen {signed(frozen.mean)} points {brackets(frozen)}{words['frozen']}"
     if one.same:
         return f"{told}; tuning chose the baseline's settings for it too, so that re-tuned it is the same."
@@ -107,19 +107,7 @@ def search_sentences(info: TunedInfo) -> list[str]:
 
 def order_sentences(info: TunedInfo) -> list[str]:
     """From which budget on it is clear whose best draw is better, for each variant against the baseline."""
-    return [_order(info, one) for one in info.searches[1:] if one.curve is not None]
-
-
-def _order(info: TunedInfo, one: Search) -> str:
-    found = one.order
-    if found is None:
-        return f"{one.variant}: too few draws that {info.baseline} has as well to say whose best is better."
-    last = len(found.mean)
-    number = f"{signed(-found.mean[-1])} points (99 % interval {signed(-found.high[-1])} to {signed(-found.low[-1])})"
-    ends = f"best of {last} compared with that of {info.baseline}: {number}, {found.draws} draws in common"
-    if found.clear_from is None:
-        return f"{one.variant}, {ends}: up to n = {last} it is not clear which is ahead."
-    return f"{one.variant}, {ends}: {info.baseline if found.leads else one.variant} is clearly ahead from n = {found.clear_from} on."
+    return [order_sentence(info, one) for one in info.searches[1:] if one.curve is not None]
 
 
 def retuned_table(info: TunedInfo) -> Table:
@@ -147,13 +135,14 @@ def retuned_table(info: TunedInfo) -> Table:
             if name == "change":
                 row.append(probability(decision.p) if decision is not None and not one.same else "")
             else:
-                row.append(decision.verdict if decision is not None else "")
+                row.append(verdict_words(one, name, info.smallest_effect) if decision is not None else "")
         rows.append((*row, f"{len(one.seeds)} of {one.planned}"))
     caption = (
         f"Differences to {info.baseline} in accuracy on the {info.label} set in points, at the settings that were best for the baseline "
         "(frozen) and at each variant's own (re-tuned), positive where the network is better with what is named. Only seeds that finished "
         "on all sides count. Intervals are over seeds and images (crossed random factors); verdicts and p-values of the change are "
-        f"adjusted by Holm over the variants, and an effect certainly smaller than {info.smallest_effect:g} points is none."
+        "adjusted by Holm, over the factors and over the free variants each, and an effect certainly smaller than "
+        f"{info.smallest_effect:g} points is none."
     )
     return Table("retuned", caption, columns, tuple(rows), frozenset({0, 3, 6}))
 

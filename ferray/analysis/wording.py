@@ -107,12 +107,11 @@ def plural(number: int, noun: str, nouns: str | None = None) -> str:
     return f"{number} {noun if number == 1 else nouns or noun + 's'}"
 
 
-def represented(samples: int, label: str) -> str:
-    """Which of the samples of a search speaks for a variant."""
-    return (
-        f"Each variant is represented by the best of its samples (up to {samples:,}), chosen by mean accuracy on the {label} set, among "
-        "those with the most finished seeds."
-    )
+def represented(samples: int, label: str, *, is_tuned: bool) -> str:
+    """Which of the samples of a search speaks for a variant; ``is_tuned`` where other seeds chose it than those that are told."""
+    rule = f"chosen by mean accuracy on the {label} set, among those with the most finished seeds"
+    then = f"{rule}, in trainings of the tuning, and trained again on other seeds, which the numbers are of" if is_tuned else rule
+    return f"Each variant is represented by the best of its samples (up to {samples:,}), {then}."
 
 
 def summed(seeds: int) -> str:
