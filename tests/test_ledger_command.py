@@ -45,7 +45,7 @@ def test_list_has_filters_and_json(made: Made) -> None:
     done = command("list", "--variant", "slow", "--status", "finished", "--json", storage=made.path)
     (found,) = json.loads(done.stdout)
     assert found["key"] == made.keys["slow", 0, 0]
-    assert found["studies"] == [{"study": "report", "variant": "slow", "sample": 0}]
+    assert found["studies"] == [{"study": "report", "variant": "slow", "sample": 0, "phase": "final"}]
     assert "test" not in json.dumps({**found, "config": None}), "the test set is no reason to choose a trial"
     assert json.loads(command("list", "--config", "learning_rate=1e-4", "--seed", "7", "--json", storage=made.path).stdout) == []
 
