@@ -41,7 +41,9 @@ PLACES: dict[str, Callable[[Results], Any]] = {
     "the chosen samples": chosen_samples,
     "the best variant": best_variant,
     "means and intervals": lambda results: [dataclasses.replace(one, statuses={}) for one in models_info(results).models],
-    "effects": ablation_info,
+    "effects": lambda results: [  # a caveat says what became of a lost seed
+        dataclasses.replace(claim, caveats=()) for panel in ablation_info(results).panels for claim in panel.claims
+    ],
     "curves": curves_info,
     "the search": search_info,
     "confusions": confusion_info,
@@ -52,9 +54,9 @@ PLACES: dict[str, Callable[[Results], Any]] = {
     "trials that are alike": twins,
     "lost trials": lost_trials,
     "predictions": lambda results: results.predictions,
-    "tables": lambda results: [table for table in compose(results)[0].tables if table.name != "trials"],
+    "tables": lambda results: [table for table in compose(results)[0].tables if table.name not in ("trials", "searches")],
 }
-"""All that the analysis makes of trials, but the counts of their states."""
+"""All that the analysis makes of trials, but the counts of their states, and the best of n draws, which has stopped ones as bounds."""
 
 
 def plain(value: Any) -> Any:
@@ -165,7 +167,7 @@ def test_the_report_counts_them(with_tuning: tuple[Results, Results]) -> None:
     assert sentence.startswith(
         "3 of 8 tuning trials were stopped early by ASHA, each by trials of its own variant (2 of 4 of cnn and 1 of 4 of no augmentation)."
     )
-    page, context = compose(with_tuning[0])
+    page, _, context = compose(with_tuning[0])
     told = [block.text for section in page.sections for block in section.blocks if sentence in block.text]
     assert len(told) == 1
     assert sentence in context["protocol"]
