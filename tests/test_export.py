@@ -96,6 +96,7 @@ def test_the_description_holds_what_a_user_needs(trained: Ledger, tmp_path: Path
 
 def test_an_export_opens_the_test_figures_of_its_trial_unless_it_only_helped_to_tune(trained: Ledger, tmp_path: Path) -> None:
     ledger = copied(trained, tmp_path / "copy")
+    ledger.openings_file("tiny").unlink(missing_ok=True)  # by exports of other tests
     key, other = key_of(ledger, "standardized"), key_of(ledger, "baseline")
     export_trial(key, ledger.path, tmp_path / "final")
     (line,) = openings.read(ledger, "tiny")
