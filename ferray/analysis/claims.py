@@ -52,6 +52,21 @@ class Claim:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+def block_counts(planned: int, seeds: int, lost: Iterable[str], images: int, image_groups: int) -> dict[str, int]:
+    """The counts of a claim about blocks of trials: ``seeds`` are whole, and ``lost`` has the status of each trial that keeps one out."""
+    statuses = list(lost)
+    diverged, failed = statuses.count("diverged"), statuses.count("failed")
+    return {
+        "planned": planned,
+        "paired": seeds,
+        "diverged": diverged,
+        "failed": failed,
+        "missing": len(statuses) - diverged - failed,
+        "images": images,
+        "image_groups": image_groups,
+    }
+
+
 def as_json(study: str, claims: Iterable[Claim]) -> dict[str, Any]:
     """The claims of a study as a JSON object; numbers that are not finite are null."""
     return {"format": FORMAT, "study": study, "claims": [_plain(asdict(claim)) for claim in claims]}

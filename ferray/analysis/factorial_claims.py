@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ferray.analysis.claims import Claim, Verdict
+from ferray.analysis.claims import Claim, Verdict, block_counts
 from ferray.analysis.crossed import METHODS, Crossed
 from ferray.analysis.effect_sentences import amount, brackets, equal, needs
 from ferray.analysis.effects import with_needs
@@ -72,7 +72,6 @@ def _claim(info: FactorialInfo, kind: Kind, contrast: Contrast, family: int, *, 
     decided: dict[str, Any] = {"decided_by": "both", "p_adjusted": decision.p} if decision is not None and enough else {}
     if decision is not None and verdict is not None:
         decided |= {"verdict": verdict, "p_equivalence": decision.p_equivalence, "margin": info.smallest_effect}
-    statuses = [status for _, _, status in info.lost]
     claim = Claim(
         name=f"{kind}/{contrast.name}/{info.split}/accuracy",
         kind=kind,
@@ -85,15 +84,7 @@ def _claim(info: FactorialInfo, kind: Kind, contrast: Contrast, family: int, *, 
         keys=info.keys,
         sentence="",
         family=f"{FAMILIES[kind]}, accuracy, {info.split}",
-        counts={
-            "planned": info.planned,
-            "paired": len(info.seeds),
-            "diverged": statuses.count("diverged"),
-            "failed": statuses.count("failed"),
-            "missing": len(statuses) - statuses.count("diverged") - statuses.count("failed"),
-            "images": found.n_images,
-            "image_groups": info.image_groups,
-        },
+        counts=block_counts(info.planned, len(info.seeds), (status for *_, status in info.lost), found.n_images, info.image_groups),
         effect_size=hedges_g(np.array(found.points)),
         caveats=tuple(_caveats(info, contrast)),
         details={

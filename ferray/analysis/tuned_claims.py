@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ferray.analysis.best_of import ORDER_LEVEL, Order
-from ferray.analysis.claims import Claim, Verdict
+from ferray.analysis.claims import Claim, Verdict, block_counts
 from ferray.analysis.crossed import METHODS, Crossed
 from ferray.analysis.effect_sentences import amount, equal, needs, number
 from ferray.analysis.effects import with_needs
@@ -110,8 +110,6 @@ def _claim(info: TunedInfo, one: Retuned, what: str, found: Crossed, *, judged: 
         decided = {"decided_by": "both", "p_adjusted": one.decisions[what].p}
         if judged:
             decided |= {"verdict": verdict, "p_equivalence": one.decisions[what].p_equivalence, "margin": info.smallest_effect}
-    statuses = [status for _, _, status in one.lost]
-    diverged, failed = statuses.count("diverged"), statuses.count("failed")
     with_it = (info.baseline, one.variant) if one.is_removal else (one.variant, info.baseline)
     claim = Claim(
         name=f"tuned/{what}/{one.variant}/{info.split}/accuracy",
@@ -126,15 +124,7 @@ def _claim(info: TunedInfo, one: Retuned, what: str, found: Crossed, *, judged: 
         sentence="",
         compared=None if what == "change" else with_it,
         family=f"{FAMILIES[what]} of {'factors' if one.is_removal else 'variants'}, accuracy, {info.split}",
-        counts={
-            "planned": one.planned,
-            "paired": len(one.seeds),
-            "diverged": diverged,
-            "failed": failed,
-            "missing": len(statuses) - diverged - failed,
-            "images": found.n_images,
-            "image_groups": one.image_groups,
-        },
+        counts=block_counts(one.planned, len(one.seeds), (status for *_, status in one.lost), found.n_images, one.image_groups),
         effect_size=hedges_g(np.array(found.points)),
         caveats=tuple(_caveats(one)),
         details={
