@@ -98,8 +98,9 @@ def test_the_fraction_in_python_is_the_study_of_the_file(example: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_the_fraction_runs_and_its_report_tells_each_effect_with_its_aliases(example: Path) -> None:
-    short = ["--set", "base.epochs=1", "--set", "seeds=3", "--set", "data.subset=200"]
+    short = ["--set", "base.epochs=1", "--set", "seeds=2", "--set", "data.subset=200"]
     told = _python("-m", "ferray.tune", "fraction.yaml", "--local", *short, folder=example)
     claims = factorial_claims(Results.load(example / "ferray_results", "own-network-fraction"))
     aliases = {claim.subject: claim.details["aliases"] for claim in claims if claim.split == "test"}
