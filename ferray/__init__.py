@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ferray.analysis.results import Results
     from ferray.config import Augmentation, Config
     from ferray.data_source import DataSource
+    from ferray.designs import Ablation
     from ferray.errors import ConfigError, DataError, FerrayError, LedgerError, ModelError, ResourceError
     from ferray.export import export_trial
     from ferray.study import Study
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Ablation",
     "Augmentation",
     "Config",
     "ConfigError",
@@ -38,6 +40,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Ablation": "designs",
     "Augmentation": "config",
     "Config": "config",
     "DataSource": "data_source",

@@ -5,6 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from ledger_fixture import Made
+
+from ferray.analysis.results import Results
+
+
+@pytest.fixture(scope="module")
+def results(made: Made) -> Results:
+    """What there is of the study that a module makes up with a fixture ``made`` of its own."""
+    return Results.load(made.path, made.name)
 
 
 @pytest.fixture

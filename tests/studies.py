@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import pytest
 
 from ferray.ledger import Ledger
 from ferray.study import Study
@@ -23,6 +27,23 @@ def tiny(**changes: Any) -> Study:
         "seeds": 2,
     }  # fmt: skip
     return Study(**{**fields, **changes})
+
+
+@contextmanager
+def unlucky(seed: int) -> Iterator[None]:
+    """Trainings of a seed in this process fail meanwhile."""
+    from ferray import training  # not above: a driver loads no PyTorch
+
+    real = training.fit
+
+    def fails(config: Any, *rest: Any, **options: Any) -> Iterator[Any]:
+        if config.seed == seed:
+            raise ValueError(f"seed {seed} is unlucky")
+        return real(config, *rest, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "fit", fails)
+        yield
 
 
 def numbers(ledger: Ledger) -> dict[str, tuple[list[dict[str, Any]], dict[str, bytes]]]:

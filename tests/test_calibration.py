@@ -22,11 +22,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 @pytest.fixture(scope="module")
-def results(made: Made) -> Results:
-    return Results.load(made.path, "report")
-
-
-@pytest.fixture(scope="module")
 def info(results: Results) -> CalibrationInfo:
     found = calibration_info(results)
     assert found is not None

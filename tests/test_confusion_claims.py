@@ -26,11 +26,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return make_ledger(tmp_path_factory.mktemp("ledger"), seeds=4, images=1500, epochs=2)
 
 
-@pytest.fixture(scope="module")
-def results(made: Made) -> Results:
-    return Results.load(made.path, "report")
-
-
 def answer(tmp_path: Path, answered: dict[str, dict[str, float]], seeds: int = 4, images: int = 700) -> Results:
     """A ledger whose one network answers each class as planned (the rest rightly), each image and seed drawn on its own."""
     made = make_ledger(tmp_path, seeds=seeds, images=images, epochs=2, variants=ONE)

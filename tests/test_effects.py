@@ -29,11 +29,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 @pytest.fixture(scope="module")
-def results(made: Made) -> Results:
-    return Results.load(made.path, "report")
-
-
-@pytest.fixture(scope="module")
 def claims(results: Results) -> dict[str, Claim]:
     return {claim.name: claim for claim in effect_claims(results)}
 

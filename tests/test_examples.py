@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from ferray import Results
+from ferray.analysis.factorial_claims import factorial_claims
 from ferray.data import load
 from ferray.data_source import DataSource
 from ferray.study import Study
@@ -21,12 +23,19 @@ OWN_NETWORK = ROOT / "examples" / "own_network"
 PAGE = ROOT / "docs" / "own-model.md"
 
 
-@pytest.fixture
-def example(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the example's folder, with its images made as its page says."""
-    folder = shutil.copytree(OWN_NETWORK, tmp_path / "own_network", ignore=shutil.ignore_patterns("images", "__pycache__"))
+    copied = shutil.ignore_patterns("images", "ferray_results", "__pycache__")
+    folder = shutil.copytree(OWN_NETWORK, tmp_path_factory.mktemp("example") / "own_network", ignore=copied)
     _python("make_images.py", folder=folder)
     return folder
+
+
+@pytest.fixture
+def example(made: Path, tmp_path: Path) -> Path:
+    """One of the test's own."""
+    return shutil.copytree(made, tmp_path / "own_network")
 
 
 def _python(*arguments: str, folder: Path) -> str:
@@ -59,6 +68,45 @@ def test_the_page_shows_the_studys_own_text() -> None:
     page = PAGE.read_text(encoding="utf-8")
     shown = next(block for block in page.split("```") if block.startswith("yaml\nname: own-network"))
     assert yaml.safe_load(shown.removeprefix("yaml\n")) == study
+
+
+def test_the_page_shows_the_fractions_factors_and_what_the_plan_prints_of_them(example: Path) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    study = yaml.safe_load((OWN_NETWORK / "fraction.yaml").read_text(encoding="utf-8"))
+    shown = next(block for block in page.split("```") if block.startswith("yaml\nablate:"))
+    assert yaml.safe_load(shown.removeprefix("yaml\n")) == {"ablate": study["ablate"]}
+    ablation = Study.load(example / "fraction.yaml").ablate
+    assert ablation is not None
+    assert "".join(f"    {sentence}\n" for sentence in ablation.sentences()) in page
+
+
+def test_the_fraction_takes_away_arguments_of_the_networks_own_and_a_group(example: Path) -> None:
+    trials = Study.load(example / "fraction.yaml").plan()
+    without = {trial.variant: trial.config for trial in trials}
+    assert (len(without), len(trials)) == (8, 24)
+    parts = without["no-residual-block_norm"].model_arguments
+    assert (parts["residual"], parts["batch_norm"]) == (False, False)
+    config = without["no-augmentation-penalties"]
+    assert (config.l1, config.l2, config.augmentation.rotation) == (0.0, 0.0, 0.0)
+
+
+def test_the_fraction_in_python_is_the_study_of_the_file(example: Path) -> None:
+    study = runpy.run_path(str(example / "fraction.py"))["study"]
+    written = Study.load(example / "fraction.yaml")
+    assert study == written
+    assert study.plan() == written.plan()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_fraction_runs_and_its_report_tells_each_effect_with_its_aliases(example: Path) -> None:
+    short = ["--set", "base.epochs=1", "--set", "seeds=2", "--set", "data.subset=200"]
+    told = _python("-m", "ferray.tune", "fraction.yaml", "--local", *short, folder=example)
+    claims = factorial_claims(Results.load(example / "ferray_results", "own-network-fraction"))
+    aliases = {claim.subject: claim.details["aliases"] for claim in claims if claim.split == "test"}
+    assert aliases["residual"] == ("augmentation:block_norm:penalties",)
+    assert aliases["augmentation:residual"] == ("block_norm:penalties",)
+    assert "It cannot be told from residual" in told
 
 
 def test_each_variant_changes_the_arguments_that_its_name_says(example: Path) -> None:

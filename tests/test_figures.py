@@ -61,11 +61,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 @pytest.fixture(scope="module")
-def results(made: Made) -> Results:
-    return Results.load(made.path, "report")
-
-
-@pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Results:
     variants: Variants = {**TWO, "no augmentation": ({"augmentation.rotation": 0.0}, ["augmentation"])}
     path = tmp_path_factory.mktemp("search")

@@ -19,11 +19,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return make_ledger(tmp_path_factory.mktemp("ledger"), seeds=3, images=300, outcome={("no augmentation", 2): "diverged"})
 
 
-@pytest.fixture(scope="module")
-def results(made: Made) -> Results:
-    return Results.load(made.path, "report")
-
-
 def predicted(results: Results, made: Made, variant: str) -> np.ndarray:
     tables = [results.probabilities(made.keys[variant, 0, seed], "test") for seed in range(3)]
     return np.stack([table.argmax(axis=1) for table in tables if table is not None])

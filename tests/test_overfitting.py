@@ -24,11 +24,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 @pytest.fixture(scope="module")
-def results(made: Made) -> Results:
-    return Results.load(made.path, "report")
-
-
-@pytest.fixture(scope="module")
 def info(results: Results) -> OverfittingInfo:
     return overfitting_info(results, curves_info(results))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from studies import numbers, tiny
+from studies import numbers, tiny, unlucky
 
 from ferray import training
 from ferray.errors import LedgerError, ResourceError
@@ -32,16 +32,8 @@ def silent(_: str) -> None:
     """Says nothing."""
 
 
-def test_failed_trials_run_again_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = training.fit
-
-    def fails_for_seed_1(config: Any, *arguments: Any, **options: Any) -> Iterator[Any]:
-        if config.seed == 1:
-            raise ValueError("seed 1 is unlucky")
-        return real(config, *arguments, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "fit", fails_for_seed_1)
+def test_failed_trials_run_again_and_no_others(tmp_path: Path) -> None:
+    with unlucky(seed=1):
         run(tiny(), tmp_path, local=True, say=silent)
     ledger = Ledger(tmp_path)
     document = ledger.study_file("tiny").read_bytes()

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 import pytest
 import ray
 import torch
-from studies import numbers, tiny
+from studies import numbers, tiny, unlucky
 
 from ferray import atomic, training
 from ferray.data import Dataset, Split
@@ -61,6 +60,21 @@ def start(storage: Path, *, epochs: int = 2, how: str = "local") -> subprocess.P
         [sys.executable, "-c", DRIVER, str(storage), str(epochs), how],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
     )  # fmt: skip
+
+
+def under_way(storage: Path, *, epochs: int, how: str) -> subprocess.Popen[str]:
+    """A driver of which a trial has its first epoch in the ledger."""
+    driver, ledger = start(storage, epochs=epochs, how=how), Ledger(storage)
+    wait_for(lambda: any(ledger.epochs(key) for key in ledger.keys()))
+    return driver
+
+
+def ended_cleanly(driver: subprocess.Popen[str]) -> str:
+    """What a driver that was asked to end has printed by then."""
+    output = driver.communicate(timeout=PATIENCE)[0]
+    assert driver.returncode == 130, output
+    assert "Traceback" not in output
+    return output
 
 
 def wait_for(condition: Any, seconds: float = PATIENCE) -> None:
@@ -136,13 +150,9 @@ def test_a_killed_driver_goes_on_where_it_was_with_the_same_numbers(tmp_path: Pa
 @pytest.mark.timeout(LONG)
 @pytest.mark.parametrize("how", ["local", pytest.param("ray", marks=pytest.mark.slow)])
 def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(tmp_path: Path, how: str) -> None:
-    ledger = Ledger(tmp_path)
-    driver = start(tmp_path, epochs=12, how=how)
-    wait_for(lambda: any(ledger.epochs(key) for key in ledger.keys()))
+    driver = under_way(tmp_path, epochs=12, how=how)
     os.kill(driver.pid, signal.SIGINT)
-    output = driver.communicate(timeout=PATIENCE)[0]
-    assert driver.returncode == 130, output
-    assert "Traceback" not in output
+    ended_cleanly(driver)
     assert "{'finished': 4}" in start(tmp_path, epochs=12, how=how).communicate(timeout=PATIENCE)[0]
 
 
@@ -157,16 +167,8 @@ def test_two_drivers_on_one_ledger_share_the_work(undisturbed: Ledger, tmp_path:
     assert [ledger.record(key)["attempts"] for key in ledger.keys()] == [1] * 4  # type: ignore[index]
 
 
-def test_a_failing_trial_leaves_the_others_alone_and_is_retried_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = training.fit
-
-    def fails_for_seed_1(config: Any, *rest: Any, **options: Any) -> Iterator[Any]:
-        if config.seed == 1:
-            raise ValueError("seed 1 is unlucky")
-        return real(config, *rest, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "fit", fails_for_seed_1)
+def test_a_failing_trial_leaves_the_others_alone_and_is_retried_when_asked(tmp_path: Path) -> None:
+    with unlucky(seed=1):
         assert run(STUDY, tmp_path, local=True, say=silent).statuses == {"finished": 2, "failed": 2}
     assert run(STUDY, tmp_path, local=True, say=silent).trained == 0
     outcome = run(STUDY, tmp_path, local=True, retry_failed=True, say=silent)
@@ -289,27 +291,21 @@ def test_a_disk_that_fills_up_under_ray_ends_the_run_with_one_clear_error(tmp_pa
 @pytest.mark.timeout(LONG)
 @pytest.mark.parametrize("how", ["local", pytest.param("ray", marks=pytest.mark.slow)])
 def test_sigterm_ends_as_cleanly_as_ctrl_c(tmp_path: Path, how: str) -> None:
-    ledger = Ledger(tmp_path)
-    driver = start(tmp_path, epochs=60, how=how)
-    wait_for(lambda: any(ledger.epochs(key) for key in ledger.keys()))
+    driver = under_way(tmp_path, epochs=60, how=how)
     driver.terminate()
-    output = driver.communicate(timeout=PATIENCE)[0]
-    assert driver.returncode == 130, output
-    assert "Traceback" not in output
-    assert "interrupted: what has ended is kept" in output
+    assert "interrupted: what has ended is kept" in ended_cleanly(driver)
 
 
 @pytest.mark.timeout(LONG)
 @pytest.mark.parametrize("how", ["local", pytest.param("ray", marks=pytest.mark.slow)])
 def test_ctrl_c_again_and_again_harms_nothing(tmp_path: Path, how: str) -> None:
-    ledger = Ledger(tmp_path)
-    driver = start(tmp_path, epochs=12, how=how)
-    wait_for(lambda: any(ledger.epochs(key) for key in ledger.keys()))
+    driver = under_way(tmp_path, epochs=12, how=how)
     for _ in range(5):
         driver.send_signal(signal.SIGINT)
         time.sleep(0.1)
     driver.communicate(timeout=PATIENCE)
     assert driver.returncode != 0
+    ledger = Ledger(tmp_path)
     assert all(ledger.status(key, verify=True) in ("finished", "interrupted") for key in ledger.keys())
     assert "{'finished': 4}" in start(tmp_path, epochs=12).communicate(timeout=PATIENCE)[0]
 
