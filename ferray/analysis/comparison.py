@@ -118,14 +118,23 @@ def match_name(claim: Claim) -> str:
         return f"{effect_label(claim.subject)}, {CONTRASTS[claim.kind]}"
     if claim.kind == "tuned":
         return f"{factors_label(claim.subject)}, {WHAT[claim.details['settings']]}"
-    return f"{claim.subject}: {claim.metric}"
+    return f"{claim.subject}: {metric_name(claim)}"
+
+
+def metric_name(claim: Claim) -> str:
+    """What a claim measures, where its metric alone does not tell it apart from others of its study."""
+    if claim.kind == "overfitting" and claim.metric.endswith("gap"):
+        return f"{claim.metric} at the {claim.details['epoch']} epoch"
+    if claim.kind == "optimism":
+        return f"{claim.metric} on validation minus {'test' if claim.name.startswith('optimism/gap/') else 'that of fresh seeds'}"
+    return claim.metric
 
 
 def match_sentence(info: ComparisonInfo, match: Match) -> str:
     """Both numbers, their difference and what the verdicts say of each other."""
     digits = DIGITS.get(match.first.unit, 1)
     told = [
-        f"{signed(one.mean, digits)} {claim.unit} {brackets(one, digits)} in {name}" + (f" ({words(claim)})" if claim.verdict else "")
+        f"{signed(one.mean, digits)} {claim.unit} {brackets(one, digits)} in {name}" + (f" ({verdict_of(claim)})" if claim.verdict else "")
         for claim, one, name in zip((match.first, match.second), match.sides, info.names, strict=True)
     ]
     verdicts = f"; the verdicts {match.agreement}" if match.agreement else ""
@@ -134,7 +143,17 @@ def match_sentence(info: ComparisonInfo, match: Match) -> str:
     return f"{match_name(match.first)}: {told[0]} and {told[1]}; {_apart(match, digits)}{verdicts}."
 
 
-def words(claim: Claim) -> str:
+def difference_words(match: Match) -> str:
+    """The difference as a figure has it beside its row."""
+    apart = match.difference
+    if match.way == "same trials":
+        return "the same trials"
+    if match.way == "further seeds":
+        return f"{signed(apart.mean)} (further seeds)"
+    return f"{signed(apart.mean)} (no spread)" if apart.is_point else f"{signed(apart.mean)} {brackets(apart)}"
+
+
+def verdict_of(claim: Claim) -> str:
     """A verdict in words; a change by tuning is of a difference, and helps nobody."""
     if claim.kind == "tuned" and claim.details["settings"] == "change":
         return {"helps": "more once re-tuned", "hurts": "less once re-tuned"}.get(str(claim.verdict), verdict_words(claim))
@@ -147,7 +166,9 @@ def _apart(match: Match, digits: int) -> str:
         return "both rest on the same trials, so that they are one number"
     if match.way == "further seeds":
         return f"difference {signed(apart.mean, digits)}, of further seeds alone, as the trials of one are among those of the other"
-    ways = {"seeds and images": f"paired over {plural(match.shared, 'seed')} and by image", "images": "paired by image alone"}
+    ways = {"seeds and images": f"paired by image over the {plural(match.shared, 'seed')} of both", "images": "paired by image alone"}
+    if apart.is_point:
+        return f"difference {signed(apart.mean, digits)}, the same on every image and seed, {ways.get(match.way, 'unpaired')}"
     p = f", p {equal(apart.p)}" if math.isfinite(apart.p) else ""
     common = f", with {plural(match.common, 'trial')} in common" if match.common else ""
     return f"difference {signed(apart.mean, digits)} {brackets(apart, digits)}{p}, {ways.get(match.way, 'unpaired')}{common}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,20 @@ from ferray import atomic
 from ferray.analysis import claims, seal
 from ferray.analysis.ablation import LEAST
 from ferray.analysis.comparison import (
-    DIGITS,
     HEADLINE,
     ComparisonInfo,
     comparison_claims,
     comparison_info,
+    difference_words,
     match_name,
     match_sentence,
     surer_sentences,
-    words,
 )
+from ferray.analysis.comparison_tables import ROWS_ON_PAGE, effects_table, others_table
 from ferray.analysis.details import status_counts
 from ferray.analysis.differences import LOOKED_AT
-from ferray.analysis.effect_sentences import brackets
-from ferray.analysis.effect_tables import METRICS
 from ferray.analysis.fonts import families, lettered
-from ferray.analysis.matches import Match, Way
+from ferray.analysis.matches import Match
 from ferray.analysis.page import Page
 from ferray.analysis.remarks import remarks
 from ferray.analysis.report import Report, template
@@ -37,7 +35,7 @@ from ferray.analysis.results import Results
 from ferray.analysis.style import GREY, INK, ORANGE, PALE, hide_y_marks, new_figure, note_synthetic, shortened
 from ferray.analysis.tables import Table
 from ferray.analysis.verdicts import FEWEST_SEEDS
-from ferray.analysis.wording import interval, listed, moment, plural, probability, signed
+from ferray.analysis.wording import listed, moment, plural
 from ferray.errors import LedgerError
 
 ROWS_PER_FIGURE = 16
@@ -46,28 +44,6 @@ SUMMARIZED = 4
 """Effects that the summary tells."""
 NAMED = 8
 """Names in a list at most."""
-ROWS_ON_PAGE = 60
-"""Of the table of other claims; a file has all."""
-WAYS: Mapping[Way, str] = {
-    "same trials": "the same trials",
-    "further seeds": "one's further seeds",
-    "seeds and images": "by image, {shared}",
-    "images": "by image",
-    "independent": "unpaired",
-    "limits": "unpaired, from the limits",
-    "none": "without interval",
-}
-CAPTIONS = {
-    "comparison": (
-        "Every effect that both studies tell; verdicts are in accuracy on the split that is told first. claims.json has the classes, and "
-        "the method of each difference."
-    ),
-    "others": (
-        f"Other claims that both studies make, without those about confusions; the first {ROWS_ON_PAGE}. Intervals are over seeds and "
-        "images, or over what the claim has; claims.json says by which method."
-    ),
-    "all_others": "All claims that both studies make of other things than effects.",
-}
 
 
 def make_comparison(first: Results, second: Results, *, folder: str | os.PathLike[str] | None = None) -> Report:
@@ -140,15 +116,15 @@ def _page(info: ComparisonInfo, names: list[str]) -> Page:
         page.say([*_reading(info), *surer_sentences(info)])
     if info.headline:
         page.show("comparison", lambda: draw_comparison(info), _caption(info))
-    effects = sorted((match for match in info.matches if match.first.kind in HEADLINE), key=lambda match: HEADLINE.index(match.first.kind))
+    effects = [match for match in info.matches if match.first.kind in HEADLINE]
     others = [match for match in info.matches if match.first.kind not in HEADLINE]
     if effects:
-        page.tabulate(_table(info, [match for match in effects if match.first.metric in METRICS]))
+        page.tabulate(effects_table(info))
     if others:
         page.section("others", "Other claims side by side")
         page.say(_others(others))
-        page.tabulate(_table(info, [match for match in others if match.first.kind != "confusion"][:ROWS_ON_PAGE], "others"))
-        page.attach(_table(info, others, "all_others"))
+        page.tabulate(others_table(info, [match for match in others if match.first.kind != "confusion"][:ROWS_ON_PAGE], "others"))
+        page.attach(others_table(info, others, "all_others"))
     if any(info.only):
         page.section("alone", "What one study alone tells")
         for side, own in enumerate(info.only):
@@ -200,8 +176,7 @@ def draw_comparison(info: ComparisonInfo) -> Figure:
             label = lettered(info.names[below > 0]) if place == 0 else None
             axes.plot([estimate.mean], [place + below], mark, color=colour, markersize=4.5)
             axes.plot([estimate.low, estimate.high], [place + below] * 2, color=colour, linestyle=dashes, linewidth=1.8, label=label)
-        apart = match.difference
-        text = WAYS[match.way] if match.way in ("same trials", "further seeds") else f"{signed(apart.mean)} {brackets(apart)}"
+        text = difference_words(match)
         axes.text(1.02, place - 0.1, text, transform=across, fontsize=7.5, va="center")
         if match.agreement:
             axes.text(1.02, place + 0.24, f"verdicts {match.agreement}", transform=across, fontsize=6.5, va="center", color=GREY)
@@ -248,27 +223,6 @@ def _caption(info: ComparisonInfo) -> str:
         "set, with 95 % intervals that speak of other trainings judged on other images; right of zero is better. At the right stands the "
         f"difference of the two with its interval. Effects inside the grey band are too small to count.{more}"
     )
-
-
-def _table(info: ComparisonInfo, matches: Sequence[Match], name: str = "comparison") -> Table:
-    columns = (
-        "claim", "kind", "split", "metric", info.names[0], "95 % interval", "verdict", info.names[1], "95 % interval", "verdict",
-        "difference", "95 % interval", "p", "difference taken",
-    )  # fmt: skip
-    rows = []
-    for match in matches:
-        claim, apart = match.first, match.difference
-        digits = DIGITS.get(claim.unit, 1)
-        sides: list[str] = []
-        for own, one in zip((claim, match.second), match.sides, strict=True):
-            sides += [signed(one.mean, digits), interval(one, digits, sign=True), words(own) if own.verdict else ""]
-        metric = METRICS.get(claim.metric, f"{claim.metric} ({claim.unit})")
-        subject = match_name(claim) if claim.kind in HEADLINE else claim.subject
-        taken = WAYS[match.way].format(shared=plural(match.shared, "seed"))
-        difference = [signed(apart.mean, digits), interval(apart, digits, sign=True), probability(apart.p), taken]
-        rows.append((subject, claim.kind.replace("_", " "), claim.split, metric, *sides, *difference))
-    caption = CAPTIONS[name]
-    return Table(name, caption, columns, tuple(rows), frozenset({0, 1, 2, 3, 6, 9, 13}))
 
 
 def _about(results: Results, name: str) -> dict[str, Any]:

@@ -75,9 +75,9 @@ class Match:
     @property
     def is_surer(self) -> bool:
         """Whether the difference has a narrower interval than one of the two numbers."""
-        return self.difference.has_interval and any(
-            one.has_interval and self.difference.high - self.difference.low < one.high - one.low for one in self.sides
-        )
+        apart = self.difference
+        widths = [one.high - one.low for one in self.sides if one.has_interval]
+        return apart.has_interval and not apart.is_point and apart.high - apart.low < max(widths, default=0.0)
 
 
 def place(results: Results, claim: Claim) -> Place:
