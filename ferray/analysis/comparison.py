@@ -133,8 +133,10 @@ def metric_name(claim: Claim) -> str:
 def match_sentence(info: ComparisonInfo, match: Match) -> str:
     """Both numbers, their difference and what the verdicts say of each other."""
     digits = DIGITS.get(match.first.unit, 1)
+    over = "" if match.estimate == "both" or not match.difference.has_interval else f" over {match.estimate} alone"
     told = [
-        f"{signed(one.mean, digits)} {claim.unit} {brackets(one, digits)} in {name}" + (f" ({verdict_of(claim)})" if claim.verdict else "")
+        f"{signed(one.mean, digits)} {claim.unit} {brackets(one, digits)}{over} in {name}"
+        + (f" ({verdict_of(claim)})" if claim.verdict else "")
         for claim, one, name in zip((match.first, match.second), match.sides, info.names, strict=True)
     ]
     verdicts = f"; the verdicts {match.agreement}" if match.agreement else ""
@@ -212,17 +214,21 @@ def surer_sentences(info: ComparisonInfo) -> Sequence[str]:
     told = []
     if paired:
         told.append(
-            f"{_some(paired)} surer than one of the numbers that it is of, as the two are not independent: what the same images, or the "
+            f"{_some(paired)} surer than one of {_its(paired)} two numbers, as these are not independent: what the same images, or the "
             "same seeds, do to both of them drops out of their difference. With few seeds a spread is itself uncertain, and part of it "
             "may be chance."
         )
     if others:
         told.append(
-            f"{_some(others)} surer than one of the numbers that it is of, as the spread over seeds is estimated from both studies "
+            f"{_some(others)} surer than one of {_its(others)} two numbers, as the spread over seeds is estimated from both studies "
             "together, with more degrees of freedom than either has."
         )
     return told
 
 
 def _some(names: Sequence[str]) -> str:
-    return f"The difference of {names[0]} is" if len(names) == 1 else f"{len(names)} differences ({'; '.join(names)}) are each"
+    return f"The difference of {names[0]} is" if len(names) == 1 else f"{len(names)} differences ({'; '.join(names)}) are"
+
+
+def _its(names: Sequence[str]) -> str:
+    return "its" if len(names) == 1 else "their"

@@ -153,9 +153,9 @@ def _others(others: Sequence[Match]) -> list[str]:
         known = [one for one in own if one.has_interval]
         if known:
             apart = sum(one.excludes_zero for one in known)
-            told.append(f"{kind} {len(own)}, of which {apart} of {len(known)} with an interval of the difference leave zero out of it")
+            told.append(f"{len(own)} of {kind} (of {plural(len(known), 'interval')} of the difference, {apart} without zero)")
         else:
-            told.append(f"{kind} {len(own)}, without intervals of the difference")
+            told.append(f"{len(own)} of {kind} (no intervals of the difference)")
     chance = "Of studies that are alike, one interval in 20 leaves zero out by chance; nothing here is corrected for their number."
     return [f"Claims that both studies make: {'; '.join(told)}.", chance, "tables/all_others.csv has all of them, confusions too."]
 

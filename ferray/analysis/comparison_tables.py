@@ -9,7 +9,7 @@ from ferray.analysis.effect_tables import METRICS
 from ferray.analysis.matches import Match, Way
 from ferray.analysis.statistics import Estimate
 from ferray.analysis.tables import Table
-from ferray.analysis.wording import interval, plain, plural, probability, signed
+from ferray.analysis.wording import plain, plural, probability, signed
 
 ROWS_ON_PAGE = 60
 """Of the table of other claims; a file has all."""
@@ -33,30 +33,35 @@ def effects_table(info: ComparisonInfo) -> Table:
     """Every effect on the split that is told first, in accuracy, macro-F1 and loss."""
     told = [one for one in info.matches if one.first.kind in HEADLINE and one.first.metric in METRICS and one.first.split == info.split]
     told.sort(key=lambda one: HEADLINE.index(one.first.kind))
-    columns = ("effect", "metric", info.names[0], "verdict", info.names[1], "verdict", "difference", "p", "difference taken")
+    columns = ("effect", "metric", *info.names, "verdicts", "difference", "p", "difference taken")
     rows = []
     for match in told:
-        first, second, difference = _cells(match)
-        verdicts = [verdict_of(claim) if claim.verdict else "" for claim in (match.first, match.second)]
+        *numbers, difference = _cells(match)
+        verdicts = "; ".join(verdict_of(claim) for claim in (match.first, match.second)) if match.agreement else ""
         names = (match_name(match.first), METRICS[match.first.metric])
-        rows.append((*names, first, verdicts[0], second, verdicts[1], difference, probability(match.difference.p), _taken(match)))
+        rows.append((*names, *numbers, verdicts, difference, probability(match.difference.p), _taken(match)))
     caption = (
         f"Every effect that both studies tell on the {info.label} set, with 95 % intervals; verdicts are in accuracy. claims.json has "
         "other splits and the classes, and the method of each difference."
     )
-    return Table("comparison", caption, columns, tuple(rows), frozenset({0, 1, 3, 5, 8}))
+    return Table("comparison", caption, columns, tuple(rows), frozenset({0, 1, 4, 7}))
 
 
 def others_table(info: ComparisonInfo, matches: Sequence[Match], name: str) -> Table:
     """Claims of other things than effects; ``name`` is one of ``CAPTIONS``."""
-    columns = ("of", "kind", "what", "split", *info.names, "difference", "difference taken")
+    columns = ("claim", "metric", *info.names, "difference", "difference taken")
     rows = tuple(
-        (match.first.subject, match.first.kind, f"{metric_name(match.first)} ({match.first.unit})", match.first.split, *_cells(match),
-         _taken(match))
+        (
+            f"{one.subject}, {one.kind}",
+            f"{metric_name(one)} ({', '.join(filter(None, (one.split, one.unit)))})",
+            *_cells(match),
+            _taken(match),
+        )
         for match in matches
-    )  # fmt: skip
+        for one in [match.first]
+    )
     caption = f"{CAPTIONS[name]} With 95 % intervals over seeds and images, or over what the claim has; claims.json says by which method."
-    return Table(name, caption, columns, rows, frozenset({0, 1, 2, 3, 7}))
+    return Table(name, caption, columns, rows, frozenset({0, 1, 5}))
 
 
 def _cells(match: Match) -> tuple[str, str, str]:
@@ -68,10 +73,12 @@ def _cells(match: Match) -> tuple[str, str, str]:
 
 
 def _cell(estimate: Estimate, digits: int, *, sign: bool) -> str:
-    number = (signed if sign else plain)(estimate.mean, digits)
+    write = signed if sign else plain
+    number = write(estimate.mean, digits)
     if not estimate.has_interval:
         return number
-    return f"{number} (no spread)" if estimate.is_point else f"{number} ({interval(estimate, digits, sign=sign)})"
+    limits = f"[{write(estimate.low, digits)}, {write(estimate.high, digits)}]"
+    return f"{number} (no spread)" if estimate.is_point else f"{number} {limits}"
 
 
 def _taken(match: Match) -> str:
