@@ -129,6 +129,20 @@ def test_factorial_and_tuned_effects_are_matched(tmp_path: Path) -> None:
     assert {match.way for match in told.headline} == {"seeds and images"}
 
 
+def test_what_variants_stand_against_and_which_factors_a_design_averages_over_is_told(first: Results, tmp_path: Path) -> None:
+    make_ledger(tmp_path / "other", name="other", variants={"base": ({"width": 0.5}, []), "dnn": ({"model": "dnn"}, [])}, **OPTIONS)
+    info = comparison_info(first, Results.load(tmp_path / "other", "other"))
+    (sentence,) = [match_sentence(info, match) for match in info.headline]
+    assert sentence.endswith("; the one against cnn, the other against base.")
+    whole = factorial_ledger(tmp_path / "whole", images=160)
+    removed = {"all": ({}, []), "no batch norm": ({"batch_norm": False}, ["batch_norm"])}
+    document = {"ablation": {"design": "factorial", "factors": ["batch_norm"]}}
+    settings = {"seeds": 4, "images": 160, "epochs": 3, "shape": (1, 8, 8)}
+    make_ledger(tmp_path / "part", name="part", variants=removed, document=document, **settings)
+    report = make_comparison(whole, Results.load(tmp_path / "part", "part"), folder=tmp_path / "page")
+    assert "which are augmentation, batch norm and input scaling in report; batch norm in part." in report.page.read_text(encoding="utf-8")
+
+
 def test_a_trial_of_two_phases_is_planned_once(tmp_path: Path) -> None:
     first, second = (tuned_ledger(tmp_path / name, draws=3, epochs=epochs) for name, epochs in (("t", 2), ("u", 3)))
     report = make_comparison(first, second, folder=tmp_path / "page")

@@ -46,6 +46,7 @@ class ComparisonInfo:
     margins: tuple[float, float]
     synthetic: bool
     same_images: bool  # on that split
+    factors: tuple[tuple[str, ...], tuple[str, ...]]  # of the designs
 
     @property
     def headline(self) -> tuple[Match, ...]:
@@ -84,7 +85,12 @@ def comparison_info(first: Results, second: Results) -> ComparisonInfo:
         margins=(first.smallest_effect, second.smallest_effect),
         synthetic=first.synthetic or second.synthetic,
         same_images=matcher.shares_images(split),
+        factors=(_factors(first), _factors(second)),
     )
+
+
+def _factors(results: Results) -> tuple[str, ...]:
+    return tuple(str(name) for name in results.ablation.get("factors") or ())
 
 
 def _told_apart(first: Results, second: Results) -> tuple[str, str]:
@@ -142,7 +148,16 @@ def match_sentence(info: ComparisonInfo, match: Match) -> str:
     verdicts = f"; the verdicts {match.agreement}" if match.agreement else ""
     if match.agreement not in ("", "agree") and len(set(info.margins)) > 1:
         verdicts += f", which are given for effects of more than {info.margins[0]:g} points and of more than {info.margins[1]:g}"
+    references = _references(match)
+    if len(set(references)) > 1:
+        verdicts += f"; the one against {references[0]}, the other against {references[1]}"
     return f"{match_name(match.first)}: {told[0]} and {told[1]}; {_apart(match, digits)}{verdicts}."
+
+
+def _references(match: Match) -> tuple[str, ...]:
+    """Of named variants, what either study compares them with."""
+    pairs = [claim.compared for claim in (match.first, match.second) if claim.kind in ("variant", "difference")]
+    return tuple(pair[1] for pair in pairs if pair is not None)
 
 
 def difference_words(match: Match) -> str:

@@ -27,7 +27,7 @@ from ferray.analysis.comparison_tables import ROWS_ON_PAGE, effects_table, other
 from ferray.analysis.details import status_counts
 from ferray.analysis.differences import LOOKED_AT
 from ferray.analysis.fonts import families, lettered
-from ferray.analysis.matches import Match
+from ferray.analysis.matches import FACTORIAL, Match
 from ferray.analysis.page import Page
 from ferray.analysis.remarks import remarks
 from ferray.analysis.report import Report, template
@@ -35,7 +35,7 @@ from ferray.analysis.results import Results
 from ferray.analysis.style import GREY, INK, ORANGE, PALE, hide_y_marks, new_figure, note_synthetic, shortened
 from ferray.analysis.tables import Table
 from ferray.analysis.verdicts import FEWEST_SEEDS
-from ferray.analysis.wording import listed, moment, plural
+from ferray.analysis.wording import factor_label, listed, moment, plural
 from ferray.errors import LedgerError
 
 ROWS_PER_FIGURE = 16
@@ -210,6 +210,9 @@ def _reading(info: ComparisonInfo) -> list[str]:
         sentences.append("Unpaired ones have Welch's interval of two independent estimates.")
     if not info.same_images:
         sentences.append(f"The studies were not judged on the same images of the {info.label} set.")
+    if set(info.factors[0]) != set(info.factors[1]) and any(match.first.kind in FACTORIAL for match in info.matches):
+        sides = (f"{listed([factor_label(one) for one in own])} in {name}" for own, name in zip(info.factors, info.names, strict=True))
+        sentences.append(f"Effects of a factorial design are means over the states of all its factors, which are {'; '.join(sides)}.")
     if "same trials" in ways:
         sentences.append("Where both numbers rest on the same trials, there is no difference to estimate.")
     return [*sentences, "The p-values of differences are not corrected for their number."]

@@ -14,15 +14,15 @@ from ferray.analysis.wording import plain, plural, probability, signed
 ROWS_ON_PAGE = 60
 """Of the table of other claims; a file has all."""
 WAYS: Mapping[Way, str] = {
-    "same trials": "the same trials",
-    "further seeds": "of one's further seeds",
-    "seeds and images": "by image and {shared}",
-    "images": "by image",
-    "independent": "unpaired",
-    "limits": "unpaired, from the limits",
-    "none": "without interval",
+    "same trials": "same trials",
+    "further seeds": "same trials but further seeds",
+    "seeds and images": "image, {shared}",
+    "images": "image",
+    "independent": "nothing",
+    "limits": "nothing (from the limits)",
+    "none": "no interval",
 }
-"""How a difference is taken, as a cell has it."""
+"""What a difference is paired by, as a cell has it."""
 CAPTIONS = {
     "others": f"Other claims that both studies make, without those about confusions; the first {ROWS_ON_PAGE}.",
     "all_others": "All claims that both studies make of other things than effects.",
@@ -33,13 +33,13 @@ def effects_table(info: ComparisonInfo) -> Table:
     """Every effect on the split that is told first, in accuracy, macro-F1 and loss."""
     told = [one for one in info.matches if one.first.kind in HEADLINE and one.first.metric in METRICS and one.first.split == info.split]
     told.sort(key=lambda one: HEADLINE.index(one.first.kind))
-    columns = ("effect", "metric", *info.names, "verdicts", "difference", "p", "difference taken")
+    columns = ("effect", "metric", *info.names, "verdicts", "difference", "p", "paired by")
     rows = []
     for match in told:
         *numbers, difference = _cells(match)
         verdicts = "; ".join(verdict_of(claim) for claim in (match.first, match.second)) if match.agreement else ""
         names = (match_name(match.first), METRICS[match.first.metric])
-        rows.append((*names, *numbers, verdicts, difference, probability(match.difference.p), _taken(match)))
+        rows.append((*names, *numbers, verdicts, difference, probability(match.difference.p), _paired_by(match)))
     caption = (
         f"Every effect that both studies tell on the {info.label} set, with 95 % intervals; verdicts are in accuracy. claims.json has "
         "other splits and the classes, and the method of each difference."
@@ -49,13 +49,13 @@ def effects_table(info: ComparisonInfo) -> Table:
 
 def others_table(info: ComparisonInfo, matches: Sequence[Match], name: str) -> Table:
     """Claims of other things than effects; ``name`` is one of ``CAPTIONS``."""
-    columns = ("claim", "metric", *info.names, "difference", "difference taken")
+    columns = ("claim", "metric", *info.names, "difference", "paired by")
     rows = tuple(
         (
             f"{one.subject}, {one.kind}",
             f"{metric_name(one)} ({', '.join(filter(None, (one.split, one.unit)))})",
             *_cells(match),
-            _taken(match),
+            _paired_by(match),
         )
         for match in matches
         for one in [match.first]
@@ -81,5 +81,5 @@ def _cell(estimate: Estimate, digits: int, *, sign: bool) -> str:
     return f"{number} (no spread)" if estimate.is_point else f"{number} {limits}"
 
 
-def _taken(match: Match) -> str:
+def _paired_by(match: Match) -> str:
     return WAYS[match.way].format(shared=plural(match.shared, "seed"))
