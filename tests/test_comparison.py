@@ -18,6 +18,7 @@ from test_tuned import tuned_ledger
 from ferray.analysis.comparison import ComparisonInfo, comparison_info, match_name, match_sentence, surer_sentences
 from ferray.analysis.comparison_page import make_comparison
 from ferray.analysis.figures import Drawing
+from ferray.analysis.remarks import remarks
 from ferray.analysis.results import Results
 from ferray.analysis.statistics import Estimate
 from ferray.errors import LedgerError
@@ -141,6 +142,18 @@ def test_what_variants_stand_against_and_which_factors_a_design_averages_over_is
     make_ledger(tmp_path / "part", name="part", variants=removed, document=document, **settings)
     report = make_comparison(whole, Results.load(tmp_path / "part", "part"), folder=tmp_path / "page")
     assert "which are augmentation, batch norm and input scaling in report; batch norm in part." in report.page.read_text(encoding="utf-8")
+
+
+def test_a_remark_on_both_studies_is_made_once(tmp_path: Path) -> None:
+    made = []
+    for name in ("one", "two"):
+        make_ledger(tmp_path / name, name=name, dead=("dropout",), samples=[{"dropout": 0.1}, {"dropout": 0.2}], **OPTIONS)
+        made.append(Results.load(tmp_path / name, name))
+    told = make_comparison(*made, folder=tmp_path / "page").remarks
+    shared = [one for one in remarks(made[0]) if one in remarks(made[1])]
+    assert shared
+    assert [one for one in told if one.startswith("both studies: ")] == [f"both studies: {one}" for one in shared]
+    assert not any(one.endswith(rest) for one in told for rest in shared if not one.startswith("both studies: "))
 
 
 def test_a_trial_of_two_phases_is_planned_once(tmp_path: Path) -> None:

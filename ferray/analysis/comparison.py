@@ -102,12 +102,13 @@ def _told_apart(first: Results, second: Results) -> tuple[str, str]:
 
 
 def _alone(own: Mapping[Place, Claim], other: Mapping[Place, Claim]) -> tuple[Claim, ...]:
-    """One claim for each kind, subject and context that the other study says nothing of."""
-    told = {place[:3] for place in other}
+    """One claim for each kind, subject, context and aspect of it that the other study says nothing of."""
+    told = {(*place[:3], place[5]) for place in other}
     alone: dict[tuple[object, ...], Claim] = {}
     for place, claim in own.items():
-        if place[:3] not in told:
-            alone.setdefault(place[:3], claim)
+        what = (*place[:3], place[5])
+        if what not in told:
+            alone.setdefault(what, claim)
     return tuple(alone.values())
 
 

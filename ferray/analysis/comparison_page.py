@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from ferray import atomic
 from ferray.analysis import claims, seal
 from ferray.analysis.ablation import LEAST
+from ferray.analysis.claims import Claim
 from ferray.analysis.comparison import (
     HEADLINE,
     ComparisonInfo,
@@ -57,7 +58,7 @@ def make_comparison(first: Results, second: Results, *, folder: str | os.PathLik
     page = _page(info, [*first.variants, *second.variants, *info.names])
     told = summary(info)
     openings = [seal.record_opening(results, "compare") for results in (first, second)]
-    warnings = [f"{name}: {one}" for results, name in zip((first, second), info.names, strict=True) for one in remarks(results)]
+    warnings = _remarks((first, second), info.names)
     warnings += [f"That the test set was opened for this page could not be written down: {fault}." for fault in openings if fault]
     context = {
         "title": f"{info.names[0]} and {info.names[1]}",
@@ -79,6 +80,15 @@ def make_comparison(first: Results, second: Results, *, folder: str | os.PathLik
     return Report(place / "index.html", tuple(told), tuple(warnings))
 
 
+def _remarks(studies: Sequence[Results], names: Sequence[str]) -> list[str]:
+    """What must be known of either study before any number; what holds of both, such as of their data, is said once."""
+    first, second = (remarks(results) for results in studies)
+    alone = [
+        f"{name}: {one}" for name, own, other in ((names[0], first, second), (names[1], second, first)) for one in own if one not in other
+    ]
+    return [*(f"both studies: {one}" for one in first if one in second), *alone]
+
+
 def summary(info: ComparisonInfo) -> list[str]:
     """How many effects both studies tell, where their verdicts agree and contradict each other, and the first effects."""
     told = info.headline
@@ -98,8 +108,13 @@ def summary(info: ComparisonInfo) -> list[str]:
 
 def _has(info: ComparisonInfo, side: int) -> str:
     """The effects that one study alone tells."""
-    own = [match_name(claim) for claim in info.only[side] if claim.kind in HEADLINE]
+    effects = [claim for claim in info.only[side] if claim.kind in HEADLINE]
+    own = [match_name(claim) for claim in sorted(effects, key=lambda claim: HEADLINE.index(claim.kind))]
     return f"{info.names[side]} tells of {shortlist(own)}." if own else f"{info.names[side]} tells of no effect that the other does not."
+
+
+def _subjects(found: Sequence[Claim]) -> str:
+    return shortlist(list(dict.fromkeys(match_name(claim) if claim.kind in HEADLINE else claim.subject for claim in found)))
 
 
 def shortlist(names: Sequence[str]) -> str:
@@ -128,8 +143,8 @@ def _page(info: ComparisonInfo, names: list[str]) -> Page:
     if any(info.only):
         page.section("alone", "What one study alone tells")
         for side, own in enumerate(info.only):
-            kinds = {claim.kind: [match_name(one) for one in own if one.kind == claim.kind] for claim in own}
-            page.enumerate([f"{info.names[side]}, {kind.replace('_', ' ')}: {shortlist(found)}." for kind, found in kinds.items()])
+            kinds = {claim.kind: [one for one in own if one.kind == claim.kind] for claim in own}
+            page.enumerate([f"{info.names[side]}, {kind.replace('_', ' ')}: {_subjects(found)}." for kind, found in kinds.items()])
     page.section("settings", "What differs between the studies")
     page.say([f"Looked at are {LOOKED_AT}. A search or a tuning is told by what it chose, too."])
     if info.settings:
