@@ -5,49 +5,32 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
-import numpy as np
-
-from ferray.analysis.ablation import effect_name
+from ferray.analysis.ablation import TITLES, effect_name
 from ferray.analysis.claims import Claim
-from ferray.analysis.crossed import crossed
-from ferray.analysis.effect_sentences import brackets, equal, verdict_words
-from ferray.analysis.effects import VERDICT_METRIC, effect_claims
-from ferray.analysis.image_groups import image_groups
-from ferray.analysis.per_image import per_image
+from ferray.analysis.differences import Difference, differences
+from ferray.analysis.effect_sentences import brackets, equal, factors_label, verdict_words
+from ferray.analysis.effects import VERDICT_METRIC
+from ferray.analysis.factorial import effect_label
+from ferray.analysis.matches import FACTORIAL, METHODS, Match, Matcher, Place, by_place, numbers
 from ferray.analysis.results import Results
-from ferray.analysis.statistics import Estimate, student
-from ferray.analysis.wording import plural, setting, signed
-from ferray.config import flatten
+from ferray.analysis.study_claims import study_claims
+from ferray.analysis.tuned_claims import WHAT
+from ferray.analysis.wording import plural, signed
 from ferray.errors import LedgerError
 
-PAIRED = "crossed random factors, seeds by images, of the difference of differences image by image over the seeds that both studies have"
-UNPAIRED = (
-    "two independent estimates, each over its own seeds and images: variances added, with Welch's degrees of freedom; where both were "
-    "judged on the same images the interval is rather too wide"
-)
-
-
-@dataclass(frozen=True)
-class Match:
-    """One effect that both studies tell, on the same split and in the same metric."""
-
-    first: Claim
-    second: Claim
-    difference: Estimate  # first minus second, in the claims' unit
-    method: str
-    shared: int  # seeds that the difference is paired over; none where it is unpaired
-
-    @property
-    def agreement(self) -> str:
-        """Whether the verdicts agree, contradict each other (helps against hurts), or merely differ; empty without two of them."""
-        verdicts = {self.first.verdict, self.second.verdict}
-        if None in verdicts:
-            return ""
-        if len(verdicts) == 1:
-            return "agree"
-        return "contradict" if verdicts == {"helps", "hurts"} else "differ"
+HEADLINE = ("main_effect", "interaction", "effect", "step", "variant", "tuned", "shapley", "together", "difference")
+"""Kinds of effects, in the order in which they are told; those of accuracy on the first split have sentences and are drawn."""
+DIGITS = {"nats": 3, "share": 3, "score": 3}
+"""Of a number in print, where it is not one."""
+CONTRASTS = {
+    "main_effect": "main effect",
+    "interaction": "interaction",
+    "shapley": "Shapley effect",
+    "together": "all together",
+}
+"""How the effects of a factorial design are called beside their factors."""
 
 
 @dataclass(frozen=True)
@@ -56,27 +39,28 @@ class ComparisonInfo:
 
     names: tuple[str, str]
     matches: tuple[Match, ...]
-    only: tuple[tuple[str, ...], tuple[str, ...]]  # effects that one of the studies alone tells
-    settings: tuple[tuple[str, str, str], ...]  # what differs: name, value of the first, of the second
-    label: str
+    only: tuple[tuple[Claim, ...], tuple[Claim, ...]]  # what one of the studies alone tells
+    settings: tuple[Difference, ...]
+    split: str  # that is told first
+    label: str  # of that split
     margins: tuple[float, float]
     synthetic: bool
-    same_data: bool
+    same_images: bool  # on that split
+    factors: tuple[tuple[str, ...], tuple[str, ...]]  # of the designs
 
     @property
     def headline(self) -> tuple[Match, ...]:
-        """The matches that verdicts are given for: in accuracy on the split that is told first."""
-        return tuple(match for match in self.matches if match.first.metric == VERDICT_METRIC and match.first.split == self.split)
-
-    @property
-    def split(self) -> str:
-        """The split that is told first."""
-        splits = [match.first.split for match in self.matches]
-        return "test" if "test" in splits else "validation"
+        """The effects that verdicts are given for, and their like: in accuracy on the split that is told first."""
+        told = [
+            one
+            for one in self.matches
+            if one.first.kind in HEADLINE and one.first.metric == VERDICT_METRIC and one.first.split == self.split
+        ]
+        return tuple(sorted(told, key=lambda one: HEADLINE.index(one.first.kind)))
 
 
 def comparison_info(first: Results, second: Results) -> ComparisonInfo:
-    """Matches the effects of two studies by kind, subject, split and metric. Raises LedgerError where their classes are not the same."""
+    """Matches the claims of two studies by kind, subject, split and metric. Raises LedgerError where their classes are not the same."""
     if first.classes != second.classes:
         raise LedgerError(
             f"{first.name} and {second.name} cannot be compared, as their classes differ: "
@@ -86,105 +70,126 @@ def comparison_info(first: Results, second: Results) -> ComparisonInfo:
     if first.name == second.name:
         if first.ledger.path.resolve() == second.ledger.path.resolve():
             raise LedgerError(f"{first.name} would be compared with itself; give two studies")
-        names = (f"{first.name} in {first.ledger.path}", f"{second.name} in {second.ledger.path}")
-    left, right = ({_place(claim): claim for claim in effect_claims(one) if claim.estimates} for one in (first, second))
-    same = first.data["fingerprint"] == second.data["fingerprint"]
-    matches = [_match(first, second, claim, right[place], same_data=same) for place, claim in left.items() if place in right]
-    only = tuple(_alone(one, other) for one, other in ((left, right), (right, left)))
+        names = _told_apart(first, second)
+    left, right = (by_place(results, study_claims(results)) for results in (first, second))
+    matcher = Matcher(first, second)
+    pairs = ((claim, right[place]) for place, claim in left.items() if place in right)
+    split = next(split for split in ("test", "validation") if split in first.splits and split in second.splits)
     return ComparisonInfo(
         names=names,
-        matches=tuple(matches),
-        only=(only[0], only[1]),
-        settings=tuple(_settings(first, second)),
-        label=first.split_labels[first.headline],
+        matches=tuple(match for pair in pairs if (match := matcher.match(*pair)) is not None),
+        only=(_alone(left, right), _alone(right, left)),
+        settings=differences(first, second),
+        split=split,
+        label=first.split_labels[split],
         margins=(first.smallest_effect, second.smallest_effect),
         synthetic=first.synthetic or second.synthetic,
-        same_data=same,
+        same_images=matcher.shares_images(split),
+        factors=(_factors(first), _factors(second)),
     )
 
 
+def _factors(results: Results) -> tuple[str, ...]:
+    return tuple(str(name) for name in results.ablation.get("factors") or ())
+
+
+def _told_apart(first: Results, second: Results) -> tuple[str, str]:
+    """Two studies of one name by as much of the end of their storages' paths as differs."""
+    parts = [results.ledger.path.resolve().parts for results in (first, second)]
+    depth = next(depth for depth in range(1, max(map(len, parts)) + 1) if parts[0][-depth:] != parts[1][-depth:])
+    one, other = (f"{first.name} in {Path(*own[-depth:])}" for own in parts)
+    return one, other
+
+
+def _alone(own: Mapping[Place, Claim], other: Mapping[Place, Claim]) -> tuple[Claim, ...]:
+    """One claim for each kind, subject, context and aspect of it that the other study says nothing of."""
+    told = {(*place[:3], place[5]) for place in other}
+    alone: dict[tuple[object, ...], Claim] = {}
+    for place, claim in own.items():
+        what = (*place[:3], place[5])
+        if what not in told:
+            alone.setdefault(what, claim)
+    return tuple(alone.values())
+
+
 def comparison_claims(info: ComparisonInfo) -> list[Claim]:
-    """A claim for every effect that both studies tell: how much larger it is in the first."""
+    """A claim for every claim that both studies make: how much larger its number is in the first."""
     return [_claim(info, match) for match in info.matches]
+
+
+def match_name(claim: Claim) -> str:
+    """What a claim is called in a row of a table or figure."""
+    if claim.kind in TITLES:
+        return effect_name(claim)
+    if claim.kind in FACTORIAL:
+        return f"{effect_label(claim.subject)}, {CONTRASTS[claim.kind]}"
+    if claim.kind == "tuned":
+        return f"{factors_label(claim.subject)}, {WHAT[claim.details['settings']]}"
+    return f"{claim.subject}: {metric_name(claim)}"
+
+
+def metric_name(claim: Claim) -> str:
+    """What a claim measures, where its metric alone does not tell it apart from others of its study."""
+    if claim.kind == "overfitting" and claim.metric.endswith("gap"):
+        return f"{claim.metric} at the {claim.details['epoch']} epoch"
+    if claim.kind == "optimism":
+        return f"{claim.metric} on validation minus {'test' if claim.name.startswith('optimism/gap/') else 'that of fresh seeds'}"
+    return claim.metric
 
 
 def match_sentence(info: ComparisonInfo, match: Match) -> str:
     """Both numbers, their difference and what the verdicts say of each other."""
-    digits = 3 if match.first.unit == "nats" else 1
-    numbers = [
-        f"{signed(claim.estimates['both'].mean, digits)} {claim.unit} {brackets(claim.estimates['both'], digits)} in {name}"
-        + (f" ({verdict_words(claim)})" if claim.verdict else "")
-        for claim, name in zip((match.first, match.second), info.names, strict=True)
+    digits = DIGITS.get(match.first.unit, 1)
+    over = "" if match.estimate == "both" or not match.difference.has_interval else f" over {match.estimate} alone"
+    told = [
+        f"{signed(one.mean, digits)} {claim.unit} {brackets(one, digits)}{over} in {name}"
+        + (f" ({verdict_of(claim)})" if claim.verdict else "")
+        for claim, one, name in zip((match.first, match.second), match.sides, info.names, strict=True)
     ]
-    apart = match.difference
-    p = f", p {equal(apart.p)}" if math.isfinite(apart.p) else ""
-    how = f"paired over {plural(match.shared, 'seed')}" if match.shared else "unpaired"
     verdicts = f"; the verdicts {match.agreement}" if match.agreement else ""
-    told = f"{signed(apart.mean, digits)} {brackets(apart, digits)}{p}, {how}"
-    return f"{effect_name(match.first)}: {numbers[0]} and {numbers[1]}; difference {told}{verdicts}."
+    if match.agreement not in ("", "agree") and len(set(info.margins)) > 1:
+        verdicts += f", which are given for effects of more than {info.margins[0]:g} points and of more than {info.margins[1]:g}"
+    references = _references(match)
+    if len(set(references)) > 1:
+        verdicts += f"; the one against {references[0]}, the other against {references[1]}"
+    return f"{match_name(match.first)}: {told[0]} and {told[1]}; {_apart(match, digits)}{verdicts}."
 
 
-def _place(claim: Claim) -> tuple[str, str, tuple[str, ...], str, str]:
-    return claim.kind, claim.subject, tuple(sorted(claim.details["context"])), claim.split, claim.metric
+def _references(match: Match) -> tuple[str, ...]:
+    """Of named variants, what either study compares them with."""
+    pairs = [claim.compared for claim in (match.first, match.second) if claim.kind in ("variant", "difference")]
+    return tuple(pair[1] for pair in pairs if pair is not None)
 
 
-def _alone(own: Mapping[Any, Claim], other: Mapping[Any, Claim]) -> tuple[str, ...]:
-    told = {place[:3] for place in other}
-    return tuple(dict.fromkeys(effect_name(claim) for place, claim in own.items() if place[:3] not in told))
+def difference_words(match: Match) -> str:
+    """The difference as a figure has it beside its row."""
+    apart = match.difference
+    if match.way == "same trials":
+        return "the same trials"
+    if match.way == "further seeds":
+        return f"{signed(apart.mean)} (further seeds)"
+    return f"{signed(apart.mean)} (no spread)" if apart.is_point else f"{signed(apart.mean)} {brackets(apart)}"
 
 
-def _match(first: Results, second: Results, left: Claim, right: Claim, *, same_data: bool) -> Match:
-    shared = _shared(first, second, left, right) if same_data else None
-    if shared is None:
-        return Match(left, right, welch(left.estimates["both"], right.estimates["both"]), UNPAIRED, 0)
-    return Match(left, right, shared, PAIRED, shared.n)
+def verdict_of(claim: Claim) -> str:
+    """A verdict in words; a change by tuning is of a difference, and helps nobody."""
+    if claim.kind == "tuned" and claim.details["settings"] == "change":
+        return {"helps": "more once re-tuned", "hurts": "less once re-tuned"}.get(str(claim.verdict), verdict_words(claim))
+    return verdict_words(claim)
 
 
-def _shared(first: Results, second: Results, left: Claim, right: Claim) -> Estimate | None:
-    """The difference paired by seed and image, where the studies share at least two seeds and their images."""
-    tables = [_rows(results, claim) for results, claim in ((first, left), (second, right))]
-    seeds = [seed for seed in tables[0] if seed in tables[1]]
-    if len(seeds) < 2:
-        return None
-    values = np.stack([tables[0][seed] - tables[1][seed] for seed in seeds])
-    scale = (-1.0 if left.metric == "loss" else 1.0) * (1.0 if left.unit == "nats" else 100.0)
-    return crossed(values, image_groups(first, left.split)).scaled(scale).both
-
-
-def _rows(results: Results, claim: Claim) -> dict[int, Any]:
-    """By seed, the difference of the two sides of a claim image by image."""
-    rows = {}
-    for place, seed in enumerate(claim.details["points"]):
-        sides = [per_image(results, key, claim.split, claim.metric) for key in claim.keys[2 * place : 2 * place + 2]]
-        if sides[0] is not None and sides[1] is not None:
-            rows[int(seed)] = sides[0] - sides[1]
-    return rows
-
-
-def welch(left: Estimate, right: Estimate) -> Estimate:
-    """The difference of two independent estimates over seeds and images: variances are added, those of seeds and of images apart.
-
-    Each sum has the degrees of freedom of Welch (1947, Biometrika 34). Speaks about what the two speak about; ``n`` is the smaller one.
-    Without both errors there is no interval.
-    """
-    both = (left, right)
-    of_seeds = [((1 - one.image_share) * one.error**2, one.degrees) for one in both]
-    of_images = [(one.image_share * one.error**2, one.image_degrees) for one in both]
-    total = sum(variance for variance, _ in (*of_seeds, *of_images))
-    return student(
-        left.mean - right.mean,
-        math.sqrt(total),
-        _degrees(of_seeds),
-        min(left.n, right.n),
-        image_share=sum(variance for variance, _ in of_images) / total if total > 0 else 0.0,
-        image_degrees=_degrees(of_images),
-    )
-
-
-def _degrees(parts: Sequence[tuple[float, float]]) -> float:
-    """Of the sum of variances, given with their own degrees of freedom."""
-    rest = sum(variance**2 / degrees for variance, degrees in parts)
-    return sum(variance for variance, _ in parts) ** 2 / rest if rest > 0 else min(degrees for _, degrees in parts)
+def _apart(match: Match, digits: int) -> str:
+    apart = match.difference
+    if match.way == "same trials":
+        return "both rest on the same trials, so that they are one number"
+    if match.way == "further seeds":
+        return f"difference {signed(apart.mean, digits)}, of further seeds alone, as the trials of one are among those of the other"
+    ways = {"seeds and images": f"paired by image over the {plural(match.shared, 'seed')} of both", "images": "paired by image alone"}
+    if apart.is_point:
+        return f"difference {signed(apart.mean, digits)}, the same on every image and seed, {ways.get(match.way, 'unpaired')}"
+    p = f", p {equal(apart.p)}" if math.isfinite(apart.p) else ""
+    common = f", with {plural(match.common, 'trial')} in common" if match.common else ""
+    return f"difference {signed(apart.mean, digits)} {brackets(apart, digits)}{p}, {ways.get(match.way, 'unpaired')}{common}"
 
 
 def _claim(info: ComparisonInfo, match: Match) -> Claim:
@@ -197,45 +202,49 @@ def _claim(info: ComparisonInfo, match: Match) -> Claim:
         split=left.split,
         metric=left.metric,
         unit=left.unit,
-        estimates={"both": match.difference},
-        methods={"both": match.method},
-        keys=(*left.keys, *right.keys),
+        estimates={match.estimate: match.difference},
+        methods={match.estimate: METHODS[match.way]},
+        keys=tuple(dict.fromkeys((*left.keys, *right.keys))),
         sentence=match_sentence(info, match),
-        decided_by="both",
-        counts={"seeds_first": left.counts["paired"], "seeds_second": right.counts["paired"], "shared": match.shared},
+        decided_by=match.estimate,
+        counts={
+            "seeds_first": match.sides[0].n,
+            "seeds_second": match.sides[1].n,
+            "shared": match.shared,
+            "common_trials": match.common,
+        },
         caveats=tuple(caveats),
         details={
-            name: {"study": study, "verdict": claim.verdict, "estimates": {one: _numbers(value) for one, value in claim.estimates.items()}}
+            name: {"study": study, "kind": claim.kind, **numbers(claim)}
             for name, study, claim in zip(("first", "second"), info.names, (left, right), strict=True)
         }
-        | {"agreement": match.agreement},
+        | {"agreement": match.agreement, "way": match.way},
     )
 
 
-def _numbers(estimate: Estimate) -> dict[str, float]:
-    return {"mean": estimate.mean, "low": estimate.low, "high": estimate.high, "n": estimate.n, "p": estimate.p}
+def surer_sentences(info: ComparisonInfo) -> Sequence[str]:
+    """Why a difference can be surer than one of the numbers that it is of, where that happens among the headlines."""
+    surer = [one for one in info.headline if one.is_surer]
+    paired = [match_name(one.first) for one in surer if one.way in ("seeds and images", "images")]
+    others = [match_name(one.first) for one in surer if one.way in ("independent", "limits")]
+    told = []
+    if paired:
+        told.append(
+            f"{_some(paired)} surer than one of {_its(paired)} two numbers, as these are not independent: what the same images, or the "
+            "same seeds, do to both of them drops out of their difference. With few seeds a spread is itself uncertain, and part of it "
+            "may be chance."
+        )
+    if others:
+        told.append(
+            f"{_some(others)} surer than one of {_its(others)} two numbers, as the spread over seeds is estimated from both studies "
+            "together, with more degrees of freedom than either has."
+        )
+    return told
 
 
-def _settings(first: Results, second: Results) -> list[tuple[str, str, str]]:
-    """What differs between the studies: settings of the baseline, data, seeds, design, margin."""
-    told = [_facts(results) for results in (first, second)]
-    nothing = "not set"
-    names: Sequence[str] = list(dict.fromkeys([*told[0], *told[1]]))
-    return [
-        (name, told[0].get(name, nothing), told[1].get(name, nothing))
-        for name in names
-        if told[0].get(name, nothing) != told[1].get(name, nothing)
-    ]
+def _some(names: Sequence[str]) -> str:
+    return f"The difference of {names[0]} is" if len(names) == 1 else f"{len(names)} differences ({'; '.join(names)}) are"
 
 
-def _facts(results: Results) -> dict[str, str]:
-    facts = {
-        "data": f"{results.data['name']} ({results.data['fingerprint'][:12]})",
-        "seeds": ", ".join(str(seed) for seed in sorted({int(seed) for seed in results.trials["seed"]})),
-        "baseline": results.baseline,
-        "design": str(results.ablation.get("design", "path")) if any(one.removed for one in results.variants.values()) else "none",
-        "smallest effect": f"{results.smallest_effect:g} points",
-    }
-    facts |= {f"{split} images": f"{results.images_in(split):,}" for split in results.splits}
-    config = flatten(dict(results.variants[results.baseline].config))
-    return facts | {f"base.{name}": setting(value) for name, value in config.items() if name != "seed"}
+def _its(names: Sequence[str]) -> str:
+    return "its" if len(names) == 1 else "their"

@@ -4,32 +4,47 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from ferray import atomic
-from ferray.analysis import claims
-from ferray.analysis.ablation import LEAST, effect_name
-from ferray.analysis.comparison import ComparisonInfo, comparison_claims, comparison_info, match_sentence
+from ferray.analysis import claims, seal
+from ferray.analysis.ablation import LEAST
+from ferray.analysis.claims import Claim
+from ferray.analysis.comparison import (
+    HEADLINE,
+    ComparisonInfo,
+    comparison_claims,
+    comparison_info,
+    difference_words,
+    match_name,
+    match_sentence,
+    surer_sentences,
+)
+from ferray.analysis.comparison_tables import ROWS_ON_PAGE, effects_table, others_table
 from ferray.analysis.details import status_counts
-from ferray.analysis.effect_sentences import brackets, verdict_words
-from ferray.analysis.effect_tables import METRICS
+from ferray.analysis.differences import LOOKED_AT
 from ferray.analysis.fonts import families, lettered
+from ferray.analysis.matches import FACTORIAL, Match
 from ferray.analysis.page import Page
 from ferray.analysis.remarks import remarks
 from ferray.analysis.report import Report, template
 from ferray.analysis.results import Results
 from ferray.analysis.style import GREY, INK, ORANGE, PALE, hide_y_marks, new_figure, note_synthetic, shortened
 from ferray.analysis.tables import Table
-from ferray.analysis.wording import interval, listed, moment, plural, probability, signed
+from ferray.analysis.verdicts import FEWEST_SEEDS
+from ferray.analysis.wording import factor_label, listed, moment, plural
 from ferray.errors import LedgerError
 
 ROWS_PER_FIGURE = 16
 """Effects in the figure; of more, the first are drawn and the table has all."""
 SUMMARIZED = 4
 """Effects that the summary tells."""
+NAMED = 8
+"""Names in a list at most."""
 
 
 def make_comparison(first: Results, second: Results, *, folder: str | os.PathLike[str] | None = None) -> Report:
@@ -42,7 +57,9 @@ def make_comparison(first: Results, second: Results, *, folder: str | os.PathLik
     place = Path(folder) if folder is not None else first.ledger.report_folder(f"{first.name}-vs-{second.name}")
     page = _page(info, [*first.variants, *second.variants, *info.names])
     told = summary(info)
-    warnings = [f"{name}: {one}" for results, name in zip((first, second), info.names, strict=True) for one in remarks(results)]
+    openings = [seal.record_opening(results, "compare") for results in (first, second)]
+    warnings = _remarks((first, second), info.names)
+    warnings += [f"That the test set was opened for this page could not be written down: {fault}." for fault in openings if fault]
     context = {
         "title": f"{info.names[0]} and {info.names[1]}",
         "studies": [_about(results, name) for results, name in zip((first, second), info.names, strict=True)],
@@ -63,44 +80,105 @@ def make_comparison(first: Results, second: Results, *, folder: str | os.PathLik
     return Report(place / "index.html", tuple(told), tuple(warnings))
 
 
+def _remarks(studies: Sequence[Results], names: Sequence[str]) -> list[str]:
+    """What must be known of either study before any number; what holds of both, such as of their data, is said once."""
+    first, second = (remarks(results) for results in studies)
+    alone = [
+        f"{name}: {one}" for name, own, other in ((names[0], first, second), (names[1], second, first)) for one in own if one not in other
+    ]
+    return [*(f"both studies: {one}" for one in first if one in second), *alone]
+
+
 def summary(info: ComparisonInfo) -> list[str]:
     """How many effects both studies tell, where their verdicts agree and contradict each other, and the first effects."""
     told = info.headline
     if not told:
-        return ["The studies have no effect in common of which both have finished pairs of seeds, so there is nothing to lay side by side."]
+        return [
+            f"The studies have no effect in accuracy on the {info.label} set in common, of which both have finished pairs of seeds.",
+            *(_has(info, side) for side in (0, 1)),
+        ]
     counts = Counter(match.agreement for match in told if match.agreement)
     verdicts = [f"{number} {word}" for word in ("agree", "differ", "contradict") if (number := counts[word])]
     agree = f" Of their verdicts, {listed(verdicts)}." if verdicts else " Not both have verdicts on any of them."
-    first = f"Both studies tell {plural(len(told), 'effect')} in accuracy on the {info.label} set.{agree}"
+    same = sum(match.way == "same trials" for match in told)
+    alike = f" {'All' if same == len(told) else same} of them rest on the same trials in both." if same else ""
+    first = f"Both studies tell {plural(len(told), 'effect')} in accuracy on the {info.label} set.{agree}{alike}"
     return [first, *(match_sentence(info, match) for match in told[:SUMMARIZED])]
+
+
+def _has(info: ComparisonInfo, side: int) -> str:
+    """The effects that one study alone tells."""
+    effects = [claim for claim in info.only[side] if claim.kind in HEADLINE]
+    own = [match_name(claim) for claim in sorted(effects, key=lambda claim: HEADLINE.index(claim.kind))]
+    return f"{info.names[side]} tells of {shortlist(own)}." if own else f"{info.names[side]} tells of no effect that the other does not."
+
+
+def _subjects(found: Sequence[Claim]) -> str:
+    return shortlist(list(dict.fromkeys(match_name(claim) if claim.kind in HEADLINE else claim.subject for claim in found)))
+
+
+def shortlist(names: Sequence[str]) -> str:
+    """The first of many names, and how many more there are; parted by semicolons, as names may hold commas."""
+    more = [f"{len(names) - NAMED} more"] if len(names) > NAMED else []
+    return "; ".join([*names[:NAMED], *more])
 
 
 def _page(info: ComparisonInfo, names: list[str]) -> Page:
     page = Page(families(names))
-    page.section("effects", "Effects side by side")
+    if info.headline or any(match.first.kind in HEADLINE for match in info.matches):
+        page.section("effects", "Effects side by side")
+        page.enumerate([match_sentence(info, match) for match in _foremost(info)])
+        page.say([*_reading(info), *surer_sentences(info)])
     if info.headline:
-        page.enumerate([match_sentence(info, match) for match in info.headline])
-        page.say(_reading(info))
         page.show("comparison", lambda: draw_comparison(info), _caption(info))
-    if info.matches:
-        page.tabulate(_table(info))
-    for names_only, own in zip(info.only, info.names, strict=True):
-        if names_only:
-            page.say([f"Only {own} tells of {listed(names_only)}."])
+    effects = [match for match in info.matches if match.first.kind in HEADLINE]
+    others = [match for match in info.matches if match.first.kind not in HEADLINE]
+    if effects:
+        page.tabulate(effects_table(info))
+    if others:
+        page.section("others", "Other claims side by side")
+        page.say(_others(others))
+        page.tabulate(others_table(info, [match for match in others if match.first.kind != "confusion"][:ROWS_ON_PAGE], "others"))
+        page.attach(others_table(info, others, "all_others"))
+    if any(info.only):
+        page.section("alone", "What one study alone tells")
+        for side, own in enumerate(info.only):
+            kinds = {claim.kind: [one for one in own if one.kind == claim.kind] for claim in own}
+            page.enumerate([f"{info.names[side]}, {kind.replace('_', ' ')}: {_subjects(found)}." for kind, found in kinds.items()])
     page.section("settings", "What differs between the studies")
+    page.say([f"Looked at are {LOOKED_AT}. A search or a tuning is told by what it chose, too."])
     if info.settings:
-        rows = tuple((name, *values) for name, *values in info.settings)
-        caption = "Settings of the baselines, data, seeds and designs in which the two studies differ; all others are the same."
-        page.tabulate(Table("settings", caption, ("setting", *info.names), rows, frozenset({0, 1, 2})))
+        caption = "All in which the two studies differ, of what was looked at."
+        page.tabulate(Table("settings", caption, ("what", *info.names), info.settings, frozenset({0, 1, 2})))
     else:
-        page.say(["Data, seeds, design and all settings of the baselines are the same."])
+        page.say(["In none of this the two differ."])
     return page
+
+
+def _foremost(info: ComparisonInfo) -> list[Match]:
+    """The headlines, without differences of single variants where other effects speak for the factors."""
+    return [match for match in info.headline if match.first.kind != "difference"] or list(info.headline)
+
+
+def _others(others: Sequence[Match]) -> list[str]:
+    """How many there are by kind, and how many of their differences have an interval without zero."""
+    told = []
+    for kind in dict.fromkeys(match.first.kind for match in others):
+        own = [match.difference for match in others if match.first.kind == kind]
+        known = [one for one in own if one.has_interval]
+        if known:
+            apart = sum(one.excludes_zero for one in known)
+            told.append(f"{len(own)} of {kind} (of {plural(len(known), 'interval')} of the difference, {apart} without zero)")
+        else:
+            told.append(f"{len(own)} of {kind} (no intervals of the difference)")
+    chance = "Of studies that are alike, one interval in 20 leaves zero out by chance; nothing here is corrected for their number."
+    return [f"Claims that both studies make: {'; '.join(told)}.", chance, "tables/all_others.csv has all of them, confusions too."]
 
 
 def draw_comparison(info: ComparisonInfo) -> Figure:
     """A row per effect: the number of either study with its interval over seeds and images, and their difference at the right."""
-    shown = info.headline[:ROWS_PER_FIGURE]
-    labels = [shortened(effect_name(match.first), 32) for match in shown]
+    shown = _foremost(info)[:ROWS_PER_FIGURE]
+    labels = [shortened(match_name(match.first), 32) for match in shown]
     figure = new_figure(1.35 + sum(0.46 + 0.1 * name.count("\n") for name in labels))
     axes = figure.subplots()
     axes.grid(axis="x")
@@ -109,13 +187,11 @@ def draw_comparison(info: ComparisonInfo) -> Figure:
     axes.axvline(0, color=GREY, linewidth=0.9)
     across = axes.get_yaxis_transform()
     for place, match in enumerate(shown):
-        for claim, below, colour, dashes, mark in ((match.first, -0.12, INK, "-", "o"), (match.second, 0.14, ORANGE, "--", "s")):
-            estimate = claim.estimates["both"]
+        for estimate, below, colour, dashes, mark in zip(match.sides, (-0.12, 0.14), (INK, ORANGE), ("-", "--"), ("o", "s"), strict=True):
             label = lettered(info.names[below > 0]) if place == 0 else None
             axes.plot([estimate.mean], [place + below], mark, color=colour, markersize=4.5)
             axes.plot([estimate.low, estimate.high], [place + below] * 2, color=colour, linestyle=dashes, linewidth=1.8, label=label)
-        apart = match.difference
-        text = f"{signed(apart.mean)} {brackets(apart)}"
+        text = difference_words(match)
         axes.text(1.02, place - 0.1, text, transform=across, fontsize=7.5, va="center")
         if match.agreement:
             axes.text(1.02, place + 0.24, f"verdicts {match.agreement}", transform=across, fontsize=6.5, va="center", color=GREY)
@@ -133,23 +209,33 @@ def draw_comparison(info: ComparisonInfo) -> Figure:
 
 
 def _reading(info: ComparisonInfo) -> list[str]:
+    ways = {match.way for match in info.matches if match.first.kind in HEADLINE}
     sentences = ["Each number has its 95 % interval over seeds and images. A difference whose interval contains zero is no contradiction."]
-    if any(match.shared for match in info.headline):
+    if "seeds and images" in ways:
         sentences.append(
-            "Paired differences are taken seed by seed and image by image over the seeds that both studies have, "
-            "so that they need not be those of the two numbers, which are over all seeds of each."
+            f"Paired differences are taken seed by seed and image by image over the seeds that both studies have (at least {FEWEST_SEEDS}, "
+            "and half of either's), so that they need not be those of the two numbers, which are over all seeds of each."
         )
-    if any(not match.shared for match in info.headline):
+    if "images" in ways:
         sentences.append(
-            "Unpaired ones have Welch's interval of two independent estimates, which is rather too wide where the images are the same."
+            "Those paired by image alone take the seeds of the two studies as independent, as too few of them are the same: the variances "
+            "over seeds are added, with Welch's degrees of freedom, and that over images is one of the differences image by image."
         )
-    if not info.same_data:
-        sentences.append("The studies were not judged on the same images.")
+    if "independent" in ways:
+        sentences.append("Unpaired ones have Welch's interval of two independent estimates.")
+    if not info.same_images:
+        sentences.append(f"The studies were not judged on the same images of the {info.label} set.")
+    if set(info.factors[0]) != set(info.factors[1]) and any(match.first.kind in FACTORIAL for match in info.matches):
+        sides = (f"{listed([factor_label(one) for one in own])} in {name}" for own, name in zip(info.factors, info.names, strict=True))
+        sentences.append(f"Effects of a factorial design are means over the states of all its factors, which are {'; '.join(sides)}.")
+    if "same trials" in ways:
+        sentences.append("Where both numbers rest on the same trials, there is no difference to estimate.")
     return [*sentences, "The p-values of differences are not corrected for their number."]
 
 
 def _caption(info: ComparisonInfo) -> str:
-    more = f" The first {ROWS_PER_FIGURE} of {len(info.headline)} effects." if len(info.headline) > ROWS_PER_FIGURE else ""
+    number = len(_foremost(info))
+    more = f" The first {ROWS_PER_FIGURE} of {number} effects." if number > ROWS_PER_FIGURE else ""
     return (
         f"The same effects in {info.names[0]} (solid, round) and {info.names[1]} (dashed, square), in accuracy points on the {info.label} "
         "set, with 95 % intervals that speak of other trainings judged on other images; right of zero is better. At the right stands the "
@@ -157,32 +243,12 @@ def _caption(info: ComparisonInfo) -> str:
     )
 
 
-def _table(info: ComparisonInfo) -> Table:
-    columns = (
-        "effect", "split", "metric", info.names[0], "95 % interval", "verdict", info.names[1], "95 % interval", "verdict", "difference",
-        "95 % interval", "p", "shared seeds",
-    )  # fmt: skip
-    rows = []
-    for match in info.matches:
-        if match.first.metric not in METRICS:
-            continue
-        digits = 3 if match.first.unit == "nats" else 1
-        numbers: list[str] = []
-        for claim in (match.first, match.second):
-            both = claim.estimates["both"]
-            numbers += [signed(both.mean, digits), interval(both, digits, sign=True), verdict_words(claim) if claim.verdict else ""]
-        apart = [signed(match.difference.mean, digits), interval(match.difference, digits, sign=True), probability(match.difference.p)]
-        names = (effect_name(match.first), match.first.split, METRICS[match.first.metric])
-        rows.append((*names, *numbers, *apart, str(match.shared) if match.shared else "unpaired"))
-    caption = "Every effect that both studies tell; verdicts are in accuracy on the split that is told first. claims.json has the classes."
-    return Table("comparison", caption, columns, tuple(rows), frozenset({0, 1, 2, 5, 8}))
-
-
 def _about(results: Results, name: str) -> dict[str, Any]:
+    counts = status_counts(results)
     return {
         "name": name,
-        "finished": status_counts(results).get("finished", 0),
-        "planned": len(results.trials),
+        "finished": counts.get("finished", 0),
+        "planned": sum(counts.values()),
         "data": results.data["name"],
         "run": moment(str((results.study or {}).get("created", "unknown"))),
     }
