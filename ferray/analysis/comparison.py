@@ -23,6 +23,10 @@ from ferray.config import flatten
 from ferray.errors import LedgerError
 
 PAIRED = "crossed random factors, seeds by images, of the difference of differences image by image over the seeds that both studies have"
+PAIRED_REDRAWN = (
+    "corrected resampled t (Nadeau and Bengio 2003) over the seeds that both studies have, each judged on images that it drew, of the "
+    "difference of differences"
+)
 UNPAIRED = (
     "two independent estimates, each over its own seeds and images: variances added, with Welch's degrees of freedom; where both were "
     "judged on the same images the interval is rather too wide"
@@ -137,7 +141,7 @@ def _match(first: Results, second: Results, left: Claim, right: Claim, *, same_d
     shared = _shared(first, second, left, right) if same_data else None
     if shared is None:
         return Match(left, right, welch(left.estimates["both"], right.estimates["both"]), UNPAIRED, 0)
-    return Match(left, right, shared, PAIRED, shared.n)
+    return Match(left, right, shared, PAIRED if first.redrawn(left.split) is None else PAIRED_REDRAWN, shared.n)
 
 
 def _shared(first: Results, second: Results, left: Claim, right: Claim) -> Estimate | None:
@@ -148,7 +152,7 @@ def _shared(first: Results, second: Results, left: Claim, right: Claim) -> Estim
         return None
     values = np.stack([tables[0][seed] - tables[1][seed] for seed in seeds])
     scale = (-1.0 if left.metric == "loss" else 1.0) * (1.0 if left.unit == "nats" else 100.0)
-    return crossed(values, image_groups(first, left.split)).scaled(scale).both
+    return crossed(values, image_groups(first, left.split), redrawn=first.redrawn(left.split)).scaled(scale).both
 
 
 def _rows(results: Results, claim: Claim) -> dict[int, Any]:

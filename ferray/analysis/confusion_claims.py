@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from ferray.analysis.answers import fates
 from ferray.analysis.claims import Claim
 from ferray.analysis.confusion import ConfusionInfo
-from ferray.analysis.confusion_rates import CROSSED, FEW, Change, Rate, certain, change_claims, change_sentence, changes
-from ferray.analysis.crossed import METHODS
+from ferray.analysis.confusion_rates import CROSSED, EXACT, FEW, ONE_SEED, Change, Rate, certain, change_claims, change_sentence, changes
 from ferray.analysis.results import Results
 from ferray.analysis.statements import StatementsInfo, statement_claims, statement_sentence, statements_info
 from ferray.analysis.tables import Table
@@ -73,7 +72,7 @@ def rate_claims(confusion: ConfusionInfo, counts: dict[str, int]) -> list[Claim]
             name=f"confusion/{confusion.variant}/{confusion.split}/{one.true} taken for {one.predicted}", kind="confusion",
             subject=confusion.variant, split=confusion.split, metric=f"share of {one.true} taken for {one.predicted}", unit="share",
             estimates={"seeds": one.over_seeds.scaled(0.01), "images": one.over_images.scaled(0.01), "both": one.share.scaled(0.01)},
-            methods={**METHODS, "both": one.method}, keys=confusion.keys, sentence=rate_sentence(one, confusion), decided_by="both",
+            methods=one.methods, keys=confusion.keys, sentence=rate_sentence(one, confusion), decided_by="both",
             counts={**counts, "trainings": len(confusion.seeds), "images": one.images, "taken": one.count},
         )
         for one in confusion.rates[:CLAIMED]
@@ -101,7 +100,7 @@ def rates_table(confusion: ConfusionInfo) -> Table:
             count(one.count),
             count(one.images),
             str(len(confusion.seeds)),
-            "crossed t" if one.method == CROSSED else "exact",
+            "exact" if one.method in (EXACT, ONE_SEED) else "crossed t" if one.method == CROSSED else "resampled t",
         )
         for one in confusion.rates
     )

@@ -182,6 +182,16 @@ class Results:
         """How many images a split holds."""
         return int(sum(self.data["counts"][split].values()))
 
+    def redrawn(self, split: str) -> float | None:
+        """None where all trials share a split's images; else how many of them there are for each training image.
+
+        A validation split that the data lack is drawn from the training images by each trial's seed, in the order of its classes: labels
+        are the same for all seeds, and images are not (see ``Dataset.for_seed``).
+        """
+        if split != "validation" or self.data.get("validation_split") != "seed":
+            return None
+        return self.images_in(split) / self.images_in("train")
+
     # Frames
 
     @cached_property
@@ -256,8 +266,9 @@ class Results:
     def prediction_frame(self, which: Which = "selected", keys: Iterable[str] | None = None) -> pd.DataFrame:
         """One row per trial, split and image: key, variant, sample, seed, split, image, label, predicted, one probability per class.
 
-        ``which`` is the selected or the last epoch, ``keys`` limits the trials. ``image`` is the place in the split, from 0; ``label``
-        and ``predicted`` are categories over the same classes and may be compared; the probabilities' columns carry the classes' names
+        ``which`` is the selected or the last epoch, ``keys`` limits the trials. ``image`` is the place in the split, from 0; where
+        the split is ``redrawn``, in that of the trial's seed, and equal numbers of two seeds are different images. ``label`` and
+        ``predicted`` are categories over the same classes and may be compared; the probabilities' columns carry the classes' names
         (``class label`` for a class that is called like another column).
         Trials that left no predictions (failed, unfinished) have no rows, sealed ones none on test.
         Test images of unknown class have NaN for a label.
