@@ -48,7 +48,7 @@ class DataSource(Frozen):
     test_share: Fraction = 0.15
     """Of the training images, stratified, where there is no test split; 0 leaves the study without one."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Of the synthetic faces, of the subset and of a test split that is made."""
+    """Of the synthetic faces, of the subset, and of splits that are made once for all trials."""
 
     @field_validator("source")
     @classmethod

@@ -274,7 +274,7 @@ def test_the_command_line_tells_what_was_done_to_the_images(describe: Describe, 
         "犬",
         "(not known)",
         "20x20",
-        "there is no validation split: 3",
+        "there is no validation split: every seed draws its own, 3",
         "Missing      figures on test: the classes",
     ):
         assert expected in done.stdout
