@@ -51,6 +51,12 @@ SPEAKS_ABOUT = {
 }
 """What each estimate may be generalized to."""
 
+SPEAKS_ABOUT_REDRAWN = {
+    **SPEAKS_ABOUT,
+    "seeds": "other trainings, each judged on other ones of these images",
+}
+"""The same where every seed draws its images."""
+
 
 @dataclass(frozen=True)
 class Crossed:

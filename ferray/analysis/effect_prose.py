@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ferray.analysis.ablation import AblationInfo, effect_name
 from ferray.analysis.claims import Claim
 from ferray.analysis.comparisons import WHOLE
-from ferray.analysis.crossed import REDRAWN, SPEAKS_ABOUT
+from ferray.analysis.crossed import REDRAWN, SPEAKS_ABOUT, SPEAKS_ABOUT_REDRAWN
 from ferray.analysis.effect_sentences import ORDER, brackets
 from ferray.analysis.per_image import CLASS
 from ferray.analysis.results import Results
@@ -67,10 +67,11 @@ def reading(results: Results, claims: Sequence[Claim], *, searched: bool = False
 
 def caption(info: AblationInfo) -> str:
     """What each mark of the figure means, and what each interval speaks about."""
+    about = SPEAKS_ABOUT_REDRAWN if any(REDRAWN in claim.caveats for panel in info.panels for claim in panel.claims) else SPEAKS_ABOUT
     return (
         f"Effects in accuracy points on the {info.label} set; right of zero is better. The thick line is the 95 % interval that the "
-        f"verdict rests on: {SPEAKS_ABOUT['both']}. The thin solid line below it speaks of {SPEAKS_ABOUT['seeds']}, with a dot for each of "
-        f"the n paired seeds; the dashed one of {SPEAKS_ABOUT['images']}. Effects inside the grey band, of at most {info.margin:g} points, "
+        f"verdict rests on: {about['both']}. The thin solid line below it speaks of {about['seeds']}, with a dot for each of "
+        f"the n paired seeds; the dashed one of {about['images']}. Effects inside the grey band, of at most {info.margin:g} points, "
         "are too small to count."
     )
 
