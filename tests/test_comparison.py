@@ -14,7 +14,7 @@ import pytest
 from ledger_fixture import PATH, make_ledger
 from scipy import stats
 
-from ferray.analysis.comparison import comparison_info, match_sentence, welch
+from ferray.analysis.comparison import PAIRED_REDRAWN, comparison_info, match_sentence, welch
 from ferray.analysis.comparison_page import make_comparison
 from ferray.analysis.figures import Drawing
 from ferray.analysis.results import Results
@@ -138,3 +138,15 @@ def test_the_command_compares_two_folders_and_tells_mistakes_with_status_two(fir
     assert wrong.returncode == 2
     assert "no study 'secnd'" in wrong.stderr
     assert "did you mean 'second'" in wrong.stderr
+
+
+def test_where_seeds_draw_their_images_studies_are_paired_by_seed_and_no_image_by_another_seed(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        options = {**OPTIONS, "epochs": 2 + (name == "second")}
+        make_ledger(tmp_path / name, name=name, redrawn=True, test="absent", **options)
+    info = comparison_info(*(Results.load(tmp_path / name, name) for name in ("first", "second")))
+    match = info.headline[0]
+    assert (match.shared, match.method) == (4, PAIRED_REDRAWN)
+    apart = np.array([match.first.details["points"][seed] - match.second.details["points"][seed] for seed in range(4)])
+    ratio = 200 / Results.load(tmp_path / "first", "first").images_in("train")
+    assert match.difference.error == pytest.approx(math.sqrt((1 / 4 + ratio) * apart.var(ddof=1)))
