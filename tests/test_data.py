@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,14 @@ def test_votes_are_part_of_the_fingerprint_and_go_into_subsets() -> None:
     part = voted(1).subset(20).train
     assert part.votes is not None
     np.testing.assert_array_equal(part.votes[:, 0], part.labels + 1)
+
+
+def test_votes_go_with_their_images_into_the_splits_that_a_seed_draws() -> None:
+    voted = {name: replace(split, votes=np.eye(3, dtype=np.float32)[split.labels]) for name, split in make().splits.items()}
+    data = Dataset.build("made", CLASSES, voted, synthetic=True, splits_by_seed=True)
+    for split in data.for_seed(7).splits.values():
+        assert split.votes is not None
+        np.testing.assert_array_equal(split.votes.argmax(axis=1), split.labels)
 
 
 @pytest.mark.parametrize("votes", [np.zeros((40, 3)), np.zeros((40, 2), np.float32), np.zeros((3, 3), np.float32)])

@@ -8,6 +8,7 @@ from ferray.analysis.answers import fates
 from ferray.analysis.claims import Claim
 from ferray.analysis.confusion import ConfusionInfo
 from ferray.analysis.confusion_rates import CROSSED, EXACT, FEW, ONE_SEED, Change, Rate, certain, change_claims, change_sentence, changes
+from ferray.analysis.crossed import METHODS_REDRAWN
 from ferray.analysis.results import Results
 from ferray.analysis.statements import StatementsInfo, statement_claims, statement_sentence, statements_info
 from ferray.analysis.tables import Table
@@ -104,9 +105,11 @@ def rates_table(confusion: ConfusionInfo) -> Table:
         )
         for one in confusion.rates
     )
+    drawn = any(one.methods["seeds"] == METHODS_REDRAWN["seeds"] for one in confusion.rates)
+    usual = "the corrected resampled t" if drawn else "that of crossed random factors"
     caption = (
         f"All ordered pairs of classes as {confusion.variant} confuses them on the {confusion.label} set, in percent of the true class. "
-        "The first interval is over seeds and images together: that of crossed random factors, or, where fewer than "
+        f"The first interval is over seeds and images together: {usual}, or, where fewer than "
         f"{FEW} images count in the mean training or there is one seed, the exact binomial one at the effective number of images (Korn and "
         "Graubard 1998)."
     )

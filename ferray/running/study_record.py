@@ -33,7 +33,7 @@ def save(
         split = data.splits[name]
         arrays[f"{name}_labels"] = split.labels
         if name == "validation" and data.splits_by_seed:
-            continue  # the labels are those of every seed's split, the images and votes of none
+            continue  # these labels are those of every seed's split; its images and votes are of one seed only
         arrays[f"{name}_images"] = thumbnails(split.images)
         if split.votes is not None:
             arrays[f"{name}_votes"] = split.votes
