@@ -42,10 +42,13 @@ class DataSource(Frozen):
     """auto is grey where every image is."""
     validation_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """Of the training images, stratified, where there is no validation split."""
+    validation_split: Literal["seed", "fixed"] = "seed"
+    """Where there is none, it is drawn by each trial's `seed`, so that the seeds' spread holds what another split would change; or `fixed`:
+    once for all seeds, by `data.seed`."""
     test_share: Fraction = 0.15
     """Of the training images, stratified, where there is no test split; 0 leaves the study without one."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Of the synthetic faces, of the subset and of splits that are made."""
+    """Of the synthetic faces, of the subset, and of splits that are made once for all trials."""
 
     @field_validator("source")
     @classmethod

@@ -21,7 +21,7 @@ from ferray.ledger.catalog import Entry, Filters
 from ferray.trained_model import CODE, DESCRIPTION, FORMAT, ONNX, WEIGHTS, Model, assemble
 
 VERIFIED_IMAGES = 256
-"""So many validation images are computed again, to see that the network is the one that was trained."""
+"""So many validation or test images are computed again, to see that the network is the one that was trained."""
 
 LEAST_AGREEMENT = 0.97
 """Of these images the exported network must see so many as the trained one did; other machines and bf16 differ in a few."""
@@ -170,19 +170,22 @@ def describe(ledger: Ledger, entry: Entry, weights: bytes) -> tuple[dict[str, An
 def verify(ledger: Ledger, entry: Entry, model: Model) -> str:
     """In a sentence, how the network's probabilities of validation images compare with those in the ledger.
 
+    Where each seed draws its validation split, of which the ledger keeps no images, they are those of test images; no label is looked at.
     Raises ModelError where they are those of another network, as when a library that it stands on has changed.
     """
     try:
-        images = ledger.evaluation(entry.data or "")["validation_images"][:VERIFIED_IMAGES]
-        trained = (ledger.predictions(entry.key) or {})["validation_selected"][: len(images)]
+        kept = ledger.evaluation(entry.data or "")
+        split = "validation" if "validation_images" in kept else "test"
+        images = kept[f"{split}_images"][:VERIFIED_IMAGES]
+        trained = (ledger.predictions(entry.key) or {})[f"{split}_selected"][: len(images)]
     except (LedgerError, KeyError):
-        return "not verified: the ledger has no validation images and probabilities of this trial"
+        return "not verified: the ledger has no validation or test images with probabilities of this trial"
     if images.shape[1:] != model.image_shape:
-        return "not verified: the ledger keeps the validation images in a smaller size only"
+        return f"not verified: the ledger keeps the {split} images in a smaller size only"
     found = model.probabilities(images)
     apart = float(np.abs(found - trained).max())
     agreement = float((found.argmax(axis=1) == trained.argmax(axis=1)).mean())
-    told = f"its probabilities of {len(images)} validation images differ from those of the training by at most {apart:.2g}"
+    told = f"its probabilities of {len(images)} {split} images differ from those of the training by at most {apart:.2g}"
     if agreement < LEAST_AGREEMENT:
         raise ModelError(
             f"the rebuilt network is not the one that was trained: {told}, and the class is the same for {agreement:.0%} of them. "

@@ -71,12 +71,14 @@ def make_ledger(
     own_draws: Mapping[str, Sequence[dict[str, Any]]] | None = None,
     quality_of: Callable[[str, int], float] | None = None,
     document: Mapping[str, Any] | None = None,
+    redrawn: bool = False,
 ) -> Made:
     """Writes a storage folder.
 
     ``shape`` is that of the images; ``test`` says what there is of the test split; ``dead`` names settings that change nothing (``seed``
     may be one); ``own_draws`` gives variants samples of their own; ``quality_of`` says about how accurate a variant's sample is (0..1);
-    ``document`` is what the study's document says beside or instead of what is made up here.
+    ``document`` is what the study's document says beside or instead of what is made up here; ``redrawn`` says that each seed drew its
+    validation split, so that the ledger has its labels alone.
 
     ``published_epochs`` is how long the networks of the published numbers were trained; ``subset`` the part of the data used.
     ``outcome`` maps (variant, seed) to failed, diverged, missing or running; all others are finished. ``samples`` holds the search
@@ -91,7 +93,9 @@ def make_ledger(
         labels["test"] = labels["test"][:0]
     elif test == "unlabelled":
         labels["test"] = np.full(images, -1)
-    data = _write_data(path, data_name, synthetic, fingerprint, labels, tuple(classes), shape, votes, list(notes))
+    if redrawn:
+        labels["validation"] = np.sort(labels["validation"])
+    data = _write_data(path, data_name, synthetic, fingerprint, labels, tuple(classes), shape, votes, list(notes), redrawn)
     (path / "ledger.json").write_text(json.dumps({"format": 1}))
     made = Made(path, name)
     plan, described = [], {}
@@ -162,6 +166,7 @@ def _write_data(
     shape: tuple[int, int, int],
     votes: bool,
     notes: list[str],
+    redrawn: bool,
 ) -> dict[str, Any]:
     folder = path / "data" / fingerprint
     folder.mkdir(parents=True)
@@ -180,11 +185,14 @@ def _write_data(
         "notes": notes,
         "missing": {} if sum(counts["test"]) else {"test": reason},
         "votes": votes,
+        **({"validation_split": "seed"} if redrawn else {}),
     }
     (folder / "data.json").write_text(json.dumps(data))
     arrays: dict[str, NDArray[Any]] = {}
     for split, own in labels.items():
         arrays[f"{split}_labels"] = own
+        if redrawn and split == "validation":
+            continue
         faces = [_face(int(label), index, shape) for index, label in enumerate(own)]
         arrays[f"{split}_images"] = np.stack(faces) if faces else np.zeros((0, *shape), np.uint8)
         if votes:

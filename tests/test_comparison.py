@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from ledger_fixture import PATH, make_ledger
 from test_factorial import factorial_ledger
@@ -219,3 +220,15 @@ def test_the_command_compares_two_folders_and_tells_mistakes_with_status_two(fir
     assert wrong.returncode == 2
     assert "no study 'secnd'" in wrong.stderr
     assert "did you mean 'second'" in wrong.stderr
+
+
+def test_where_seeds_draw_their_images_studies_are_paired_by_seed_and_no_image_by_another_seed(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        options = {**OPTIONS, "epochs": 2 + (name == "second")}
+        make_ledger(tmp_path / name, name=name, redrawn=True, test="absent", **options)
+    info = comparison_info(*(Results.load(tmp_path / name, name) for name in ("first", "second")))
+    match = info.headline[0]
+    assert (match.shared, match.way) == (4, "seeds")
+    apart = np.array([match.first.details["points"][seed] - match.second.details["points"][seed] for seed in range(4)])
+    ratio = 200 / Results.load(tmp_path / "first", "first").images_in("train")
+    assert match.difference.error == pytest.approx(math.sqrt((1 / 4 + ratio) * apart.var(ddof=1)))

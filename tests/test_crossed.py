@@ -74,6 +74,49 @@ def test_the_error_over_both_is_that_of_a_mixed_model() -> None:
     assert ours.both.error == pytest.approx(fit.bse["Intercept"], rel=0.01)
 
 
+def test_where_seeds_draw_their_images_the_interval_is_that_of_the_corrected_resampled_t() -> None:
+    table = made(5, 40, seed=3)
+    ours = crossed(table, redrawn=0.25)
+    means = table.mean(axis=1)
+    assert ours.both.error == pytest.approx(math.sqrt((1 / 5 + 0.25) * means.var(ddof=1)))
+    assert ours.both.p == pytest.approx(2 * stats.t.sf(abs(means.mean()) / ours.both.error, 4))
+    theirs = stats.ttest_1samp(means, 0).confidence_interval(0.95)
+    assert (ours.seeds.low, ours.seeds.high) == pytest.approx((theirs.low, theirs.high))
+    assert ours.images.error == pytest.approx(math.sqrt(np.mean(table.var(axis=1, ddof=1)) / 40 / 5))
+    assert ours.both.error**2 == pytest.approx(ours.seed_variance + ours.image_variance - ours.rest_variance)
+    assert "Nadeau" in ours.methods["both"]
+
+
+def test_where_seeds_draw_their_images_no_image_is_set_beside_one_of_another_seed() -> None:
+    table = made(5, 40, of_images=5, seed=3)
+    shuffled = np.stack([np.random.default_rng(seed).permutation(row) for seed, row in enumerate(table)])
+    groups = np.arange(40) // 2
+    assert crossed(shuffled, groups, redrawn=0.2).images.error == pytest.approx(crossed(table, redrawn=0.2).images.error)
+    assert crossed(shuffled, redrawn=0.2).both == crossed(table, redrawn=0.2).both
+    assert crossed(shuffled).image_variance != pytest.approx(crossed(table).image_variance)
+
+
+def test_one_seed_on_images_that_it_drew_has_an_interval_over_them_alone() -> None:
+    one = crossed(made(1, 50), redrawn=0.2)
+    assert (one.seeds.has_interval, one.images.has_interval, one.both.has_interval) == (False, True, False)
+    assert one.images.error == pytest.approx(crossed(made(1, 50)).images.error)
+
+
+def test_intervals_over_images_that_seeds_draw_cover_the_mean_of_all_images() -> None:
+    """Pools are drawn anew, and seeds draw 60 of 400 images; without the correction the interval covers too rarely."""
+    generator = np.random.default_rng(8)
+    covered = np.zeros(2)
+    studies = 1500
+    for _ in range(studies):
+        pool = generator.normal(0, 1, 400)
+        rows = [generator.permutation(pool)[:60] + generator.normal(0, 0.02) + generator.normal(0, 0.2, 60) for _ in range(8)]
+        told = crossed(np.stack(rows), redrawn=60 / 340)
+        covered += [one.low <= 0 <= one.high for one in (told.both, told.seeds)]
+    plain, corrected = covered[1] / studies, covered[0] / studies
+    assert plain < 0.9
+    assert 0.94 < corrected < 0.985
+
+
 def test_one_seed_has_an_interval_over_images_alone() -> None:
     one = crossed(made(1, 50))
     assert (one.seeds.has_interval, one.images.has_interval, one.both.has_interval) == (False, True, False)

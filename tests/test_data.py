@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,14 @@ def test_votes_are_part_of_the_fingerprint_and_go_into_subsets() -> None:
     np.testing.assert_array_equal(part.votes[:, 0], part.labels + 1)
 
 
+def test_votes_go_with_their_images_into_the_splits_that_a_seed_draws() -> None:
+    voted = {name: replace(split, votes=np.eye(3, dtype=np.float32)[split.labels]) for name, split in make().splits.items()}
+    data = Dataset.build("made", CLASSES, voted, synthetic=True, splits_by_seed=True)
+    for split in data.for_seed(7).splits.values():
+        assert split.votes is not None
+        np.testing.assert_array_equal(split.votes.argmax(axis=1), split.labels)
+
+
 @pytest.mark.parametrize("votes", [np.zeros((40, 3)), np.zeros((40, 2), np.float32), np.zeros((3, 3), np.float32)])
 def test_malformed_votes_are_refused(votes: np.ndarray[Any, Any]) -> None:
     data = make()
@@ -274,7 +283,7 @@ def test_the_command_line_tells_what_was_done_to_the_images(describe: Describe, 
         "犬",
         "(not known)",
         "20x20",
-        "there is no validation split: 3",
+        "there is no validation split: every seed draws its own, 3",
         "Missing      figures on test: the classes",
     ):
         assert expected in done.stdout

@@ -14,6 +14,7 @@ from scipy import stats
 
 from ferray.analysis.claims import Claim
 from ferray.analysis.comparisons import comparisons
+from ferray.analysis.crossed import METHODS, METHODS_REDRAWN, REDRAWN
 from ferray.analysis.divergence import divergence_claims, divergence_remarks
 from ferray.analysis.effects import effect_claims
 from ferray.analysis.image_groups import image_groups
@@ -216,3 +217,36 @@ def test_near_identical_images_are_drawn_together(made: Made, results: Results, 
     assert "in 200 groups of near-identical ones" in claim.sentence
     assert claim.estimates["seeds"] == alone.estimates["seeds"]
     assert claim.estimates["images"].error != alone.estimates["images"].error
+
+
+def test_on_images_that_seeds_draw_an_effect_rests_on_the_means_of_the_seeds(tmp_path: Path) -> None:
+    make_ledger(tmp_path, redrawn=True, test="absent", seeds=5, images=300, epochs=2)
+    results = Results.load(tmp_path, "report")
+    labels = results.labels("validation")
+    assert labels is not None
+    told = {claim.name: claim for claim in effect_claims(results)}
+    claim = told["variant/dnn/validation/accuracy"]
+    right = {}
+    for row in results.trials.to_dict("records"):
+        probabilities = results.probabilities(row["key"], "validation")
+        assert probabilities is not None
+        right[row["variant"], row["seed"]] = 100 * (probabilities.argmax(axis=1) == labels).mean()
+    differences = np.array([right["dnn", seed] - right["cnn", seed] for seed in range(5)])
+    assert list(claim.details["points"].values()) == pytest.approx(differences)
+    ratio = 300 / results.images_in("train")
+    both = claim.estimates["both"]
+    assert both.error == pytest.approx(math.sqrt((1 / 5 + ratio) * differences.var(ddof=1)))
+    assert both.p == pytest.approx(2 * stats.t.sf(abs(differences.mean()) / both.error, 4))
+    assert claim.verdict == "hurts"
+    assert claim.methods == METHODS_REDRAWN
+    assert all(REDRAWN in one.caveats for one in told.values())
+
+
+def test_test_images_are_paired_over_seeds_that_draw_their_validation_split(tmp_path: Path) -> None:
+    for name, redrawn in (("redrawn", True), ("plain", False)):
+        make_ledger(tmp_path / name, redrawn=redrawn, seeds=4, images=200, epochs=2)
+    told = [{claim.name: claim for claim in effect_claims(Results.load(tmp_path / name, "report"))} for name in ("redrawn", "plain")]
+    name = "variant/dnn/test/accuracy"
+    assert told[0][name].methods == told[1][name].methods == METHODS
+    assert repr(told[0][name].estimates) == repr(told[1][name].estimates)  # NaN is not equal to itself
+    assert told[0]["variant/dnn/validation/accuracy"].methods == METHODS_REDRAWN

@@ -169,7 +169,9 @@ def test_the_contest_and_the_course_gave_out_the_same_pair_without_test_labels(t
     assert data.test.labels.tolist() == [-1] * 21
     assert not data.test.labelled
     assert data.missing == {"test": "test.csv has no labels (its columns are pixels)"}
-    assert "there is no validation split: 7 training images (34%, stratified by class, seed 0) became it" in data.notes
+    assert data.splits_by_seed
+    told = "there is no validation split: every seed draws its own, 7 training images (34%, stratified by class), the same for all variants"
+    assert told in data.notes
     assert read(course, cache, validation_share=0.34).fingerprint == data.fingerprint
     assert read(contest / "train.csv", cache, validation_share=0.34).fingerprint == data.fingerprint
     assert read(contest, cache, validation_share=0.34, seed=1).fingerprint != data.fingerprint

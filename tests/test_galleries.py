@@ -103,3 +103,10 @@ def test_without_images_in_the_ledger_there_is_no_gallery(tmp_path: Path) -> Non
     results = Results.load(tmp_path, "report")
     assert hard_info(results) is None
     assert turned_info(results) is None
+
+
+def test_images_that_seeds_draw_are_not_set_beside_each_other(tmp_path: Path) -> None:
+    make_ledger(tmp_path, redrawn=True, test="absent", seeds=3, epochs=2)
+    results = Results.load(tmp_path, "report")
+    assert hard_info(results) is None
+    assert turned_info(results) is None

@@ -18,6 +18,7 @@ from PIL import Image, ImageOps
 
 from ferray.data import Dataset, load
 from ferray.data import form as forms
+from ferray.data.dataset import content_fingerprint
 from ferray.data.decoding import plain
 from ferray.data_source import DataSource
 from ferray.errors import DataError
@@ -117,13 +118,74 @@ def test_auto_finds_out_what_a_path_holds(tmp_path: Path, cache: Path) -> None:
     assert forms.find(folder, "auto").kind == "folders"
 
 
-def test_missing_splits_are_made_stratified_and_told(tmp_path: Path, read: Callable[..., Dataset]) -> None:
-    data = read(folder_of(tmp_path / "pets", {"cat": 20, "dog": 60}), validation_share=0.2, test_share=0.1)
+@pytest.mark.parametrize("kind", ["seed", "fixed"])
+def test_missing_splits_are_made_stratified_and_told(tmp_path: Path, read: Callable[..., Dataset], kind: str) -> None:
+    data = read(folder_of(tmp_path / "pets", {"cat": 20, "dog": 60}), validation_share=0.2, test_share=0.1, validation_split=kind)
     assert counts(data) == {"train": [14, 42], "validation": [4, 12], "test": [2, 6]}
     assert "there is no test split: 8 training images (10%, stratified by class, seed 0) became it" in data.notes
-    assert "there is no validation split: 16 training images (20%, stratified by class, seed 0) became it" in data.notes
+    told = {
+        "seed": "every seed draws its own, 16 training images (20%, stratified by class), the same for all variants",
+        "fixed": "16 training images (20%, stratified by class, seed 0) became it",
+    }
+    assert f"there is no validation split: {told[kind]}" in data.notes
     seen = [image.tobytes() for split in data.splits.values() for image in split.images]
     assert len(set(seen)) == 80
+
+
+def test_a_seed_draws_its_own_validation_split_and_leaves_the_test_split_alone(tmp_path: Path, read: Callable[..., Dataset]) -> None:
+    data = read(folder_of(tmp_path / "pets", {"cat": 20, "dog": 60}), validation_share=0.2, test_share=0.1)
+    assert data.splits_by_seed
+    drawn = {seed: data.for_seed(seed) for seed in (0, 1)}
+    for one in drawn.values():
+        assert counts(one) == counts(data)
+        assert one.validation.labels.tolist() == data.validation.labels.tolist() == [0] * 4 + [1] * 12
+        assert {image.tobytes() for split in one.splits.values() for image in split.images} == {
+            image.tobytes() for split in data.splits.values() for image in split.images
+        }
+        np.testing.assert_array_equal(one.test.images, data.test.images)
+        pairs = [pair for split in data.splits.values() for pair in zip(split.images, split.labels, strict=True)]
+        by_image = {image.tobytes(): label for image, label in pairs}
+        assert [by_image[image.tobytes()] for image in one.train.images] == one.train.labels.tolist()
+        assert [by_image[image.tobytes()] for image in one.validation.images] == one.validation.labels.tolist()
+    assert not np.array_equal(drawn[0].validation.images, drawn[1].validation.images)
+    again = data.for_seed(0)
+    np.testing.assert_array_equal(again.train.images, drawn[0].train.images)
+    np.testing.assert_array_equal(again.validation.images, drawn[0].validation.images)
+    assert len({data.fingerprint, again.fingerprint, drawn[1].fingerprint}) == 3
+    assert again.fingerprint == drawn[0].fingerprint
+    assert again.for_seed(1) is again
+
+
+def test_a_split_that_is_there_or_fixed_is_that_of_all_seeds_and_its_fingerprint_that_of_the_content(
+    tmp_path: Path, read: Callable[..., Dataset]
+) -> None:
+    there, made = folder_of(tmp_path / "there", SPLIT), folder_of(tmp_path / "made", {"cat": 20, "dog": 20})
+    fixed = read(made, validation_split="fixed")
+    for data in (read(there), read(there, validation_split="fixed"), fixed):
+        assert not data.splits_by_seed
+        assert data.for_seed(5) is data
+        assert data.fingerprint == content_fingerprint(data.classes, data.splits)
+        assert "validation_split" not in data.summary()
+    assert read(there).fingerprint == read(there, validation_split="fixed").fingerprint
+    assert read(made).fingerprint != fixed.fingerprint
+
+
+def test_twins_are_looked_for_among_all_images_that_seeds_divide(tmp_path: Path, read: Callable[..., Dataset]) -> None:
+    folder = folder_of(tmp_path / "pets", {"cat": 20, "dog": 20})
+    save(folder / "cat" / "copy.png", Image.open(next(iter(sorted((folder / "cat").glob("*.png"))))))
+    notes = [note for note in read(folder, test_share=0.0).notes if "identical" in note]
+    assert len(notes) == 1
+    assert notes[0].startswith("2 of 41 images that seeds divide into training and validation are near-identical to another of them")
+    assert "copy.png" in notes[0]
+
+
+def test_a_part_of_the_data_is_divided_by_each_seed_too(tmp_path: Path, read: Callable[..., Dataset]) -> None:
+    whole = read(folder_of(tmp_path / "pets", {"cat": 20, "dog": 60}))
+    part = whole.subset(20)
+    one, other = part.for_seed(1), part.for_seed(2)
+    assert len(one.train) == 20
+    assert counts(one) == counts(other) == counts(part)
+    assert not np.array_equal(one.validation.images, other.validation.images)
 
 
 def test_made_splits_depend_on_the_seed_alone_and_not_on_the_order_of_files(tmp_path: Path, read: Callable[..., Dataset]) -> None:

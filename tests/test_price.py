@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from studies import tiny
 
 from ferray import power
@@ -184,3 +185,33 @@ def test_one_seed_shows_nothing(tmp_path: Path) -> None:
     assert plan.price is not None
     assert plan.price.sensitivity is not None
     assert math.isnan(plan.price.sensitivity.smallest)
+
+
+def test_a_spread_on_images_that_seeds_drew_is_that_within_and_between_seeds() -> None:
+    random = np.random.default_rng(2)
+    parts = [spread._redrawn_parts(2.0 * random.normal(size=(5, 1)) + 40.0 * random.normal(size=(5, 500))) for _ in range(60)]
+    training, lasting, passing, degrees = np.mean(parts, axis=0)
+    assert degrees == 4
+    assert training == pytest.approx(4.0, rel=0.3)
+    assert lasting + passing == pytest.approx(1600.0, rel=0.05)
+    assert lasting == pytest.approx(spread.LASTING * (lasting + passing))
+
+
+def test_a_plan_that_is_judged_on_images_that_seeds_draw_says_so_by_the_corrected_variance(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for label in ("dark", "light"):
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for number in range(40):
+            pixels = random.integers(0, 180, (12, 12)) + (60 if label == "light" else 0)
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "images" / label / f"{number}.png")
+    own = study(data={"path": str(tmp_path / "images"), "test_share": 0.0})
+    run(own, tmp_path / "storage", local=True, say=silent)
+    plan = make_plan(own, tmp_path / "storage")
+    assert plan.price is not None
+    one = plan.price.sensitivity
+    assert one is not None
+    assert (one.split, one.images) == ("validation", 12)
+    assert "each seed judged on images of its own" in one.spread.basis
+    variance = one.spread.of_a_seed(12)
+    assert one.spread.of_images(12) == 0
+    assert one.smallest == power.smallest_effect(variance, variance * 12 / 68, 5, 1, images=12)

@@ -54,6 +54,16 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", "".join(self.words).replace("\N{NO-BREAK SPACE}", " "))
 
 
+def test_a_report_of_images_that_seeds_draw_says_what_its_intervals_speak_about(tmp_path: Path) -> None:
+    make_ledger(tmp_path, redrawn=True, test="absent", data_name="pets", epochs=2, variants=dict(list(PATH.items())[:3]))
+    text = Page(write_report(tmp_path, "report")).text
+    assert "Intervals over seeds speak about the training, and about the images, of which each seed draws its own." in text
+    assert "Each seed is judged on images of its own" in text
+    assert "judged on these very images" not in text
+    assert "Wilson's 95 % interval over images is" not in text
+    assert "Images to look at" not in text
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return make_ledger(tmp_path_factory.mktemp("ledger"), outcome=OUTCOME)

@@ -244,6 +244,21 @@ def test_a_class_that_is_called_like_a_column_has_one_of_its_own(tmp_path: Path)
     assert set(frame["label"].unique()) == {"label", "image", "cat"}
 
 
+def test_of_a_validation_split_that_seeds_draw_there_are_labels_and_no_images(tmp_path: Path) -> None:
+    made = make_ledger(tmp_path, redrawn=True, votes=True, epochs=2, variants={"cnn": ({}, [])})
+    results = Results.load(made.path, "report")
+    labels = results.labels("validation")
+    assert labels is not None
+    assert results.images("validation") is None
+    assert results.votes("validation") is None
+    assert results.images("test") is not None
+    assert results.redrawn("validation") == results.images_in("validation") / results.images_in("train")
+    assert results.redrawn("test") is None
+    told = results.predictions[results.predictions["split"] == "validation"]
+    for _, own in told.groupby("seed"):
+        assert list(own["label"]) == [CLASSES[label] for label in labels]
+
+
 def test_settings_of_other_networks_are_columns_that_others_lack(tmp_path: Path) -> None:
     own = {"model": "./net.py:Net", "model_arguments": {"depth": 3, "head": {"units": 64}}}
     made = make_ledger(tmp_path, variants={"cnn": ({}, []), "own": (own, [])}, seeds=1, epochs=2, outcome={("own", 0): "missing"})

@@ -110,6 +110,20 @@ def test_a_training_repeats_and_goes_on_from_any_epoch_bit_by_bit(model: str, pr
     assert _outcomes(config, load_state(states[-1])) == []
 
 
+def test_where_each_seed_draws_its_split_a_training_repeats_and_goes_on_bit_by_bit() -> None:
+    data = Dataset.build("toy", DATA.classes, DATA.splits, synthetic=True, splits_by_seed=True)
+    config = _everything()
+    expected, states = [], []
+    for epoch in fit(config, data):
+        expected.append(_outcome(epoch))
+        states.append(dump_state(epoch.state()))
+    assert _outcomes(config, data=data) == expected
+    assert _outcomes(config, data=data.for_seed(config.seed)) == expected
+    assert _outcomes(config, load_state(states[0]), data=data) == expected[1:]
+    assert _outcomes(config, data=data.for_seed(config.seed + 1)) != expected
+    assert _outcomes(config) != expected
+
+
 def test_resuming_twice_from_one_state_gives_the_same_numbers_twice() -> None:
     config = _everything()
     epochs = fit(config, DATA)

@@ -59,6 +59,7 @@ class ModelsInfo:
     majority: Mapping[str, float]  # accuracy in percent, by split, of always answering the split's largest class
     subset: bool  # whether the study trains on a part of the data set only
     synthetic: bool
+    redrawn: bool = False  # whether each seed drew its validation split
 
     @property
     def has_published(self) -> bool:
@@ -124,6 +125,7 @@ def models_info(results: Results) -> ModelsInfo:
         majority={split: 100 * max(results.data["counts"][split].values()) / max(1, images[split]) for split in splits},
         subset=subset(results) is not None,
         synthetic=results.synthetic,
+        redrawn=results.redrawn("validation") is not None,
     )
 
 

@@ -23,6 +23,7 @@ class Answers:
     keys: tuple[str, ...]
     probabilities: NDArray[np.float32]  # [seeds, images, classes]
     labels: NDArray[np.int64]  # [images]
+    redrawn: float | None = None  # as in ``Results.redrawn``: where it is, an image of one seed is not that of another
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
@@ -48,7 +49,7 @@ def answers(results: Results, variant: str, split: str) -> Answers | None:
     if not found:
         return None
     keys, tables = zip(*found.values(), strict=True)
-    return Answers(variant, split, tuple(found), keys, np.stack(tables), labels)
+    return Answers(variant, split, tuple(found), keys, np.stack(tables), labels, results.redrawn(split))
 
 
 def paired(one: Answers | None, other: Answers | None) -> tuple[Answers, Answers] | None:

@@ -11,7 +11,7 @@ from scipy import stats
 
 from ferray.analysis.answers import Answers, answers, fates, paired, removed_by, spoken
 from ferray.analysis.claims import Claim
-from ferray.analysis.crossed import METHODS, Crossed, crossed
+from ferray.analysis.crossed import Crossed, crossed
 from ferray.analysis.per_image import of_predictions
 from ferray.analysis.results import Results
 from ferray.analysis.statistics import Estimate
@@ -106,7 +106,7 @@ def calibration_info(results: Results, split: str | None = None) -> CalibrationI
                 seeds=len(own.seeds),
                 fates=fates(results, name),
                 bins=tuple(reliability(one, own.labels) for one in own.probabilities),
-                measured={measure: _cut(_table(own, measure), measure) for measure in MEASURES},
+                measured={measure: _cut(own, measure) for measure in MEASURES},
                 plain_error=100 * float(np.mean([error for error, _ in errors])),
                 gained=gained.get(name, {}),
                 p_adjusted=adjusted[name],
@@ -178,12 +178,13 @@ def _gained(own: Answers, reference: Answers | None) -> dict[str, Crossed]:
     both = paired(own, reference)
     if both is None:
         return {}
-    return {name: crossed(_table(both[1], name) - _table(both[0], name)).scaled(FACTORS[name]) for name in MEASURES}
+    tables = {name: _table(both[1], name) - _table(both[0], name) for name in MEASURES}
+    return {name: crossed(table, redrawn=both[0].redrawn).scaled(FACTORS[name]) for name, table in tables.items()}
 
 
-def _cut(table: NDArray[np.float64], measure: str) -> Crossed:
+def _cut(own: Answers, measure: str) -> Crossed:
     """The measure's estimates, cut to what it can be."""
-    told = crossed(table).scaled(FACTORS[measure])
+    told = crossed(_table(own, measure), redrawn=own.redrawn).scaled(FACTORS[measure])
     low = -100.0 if measure == "overconfidence" else 0.0
     limits = (low, HIGHEST[measure])
     return replace(told, seeds=told.seeds.within(*limits), images=told.images.within(*limits), both=told.both.within(*limits))
@@ -204,7 +205,7 @@ def calibration_claims(info: CalibrationInfo) -> list[Claim]:
             claims.append(
                 Claim(
                     name=f"calibration/{one.variant}/{info.split}/{measure}", kind="calibration", subject=one.variant, split=info.split,
-                    metric=MEASURES[measure], unit=UNITS[measure], estimates=_estimates(told), methods=METHODS, keys=one.keys,
+                    metric=MEASURES[measure], unit=UNITS[measure], estimates=_estimates(told), methods=told.methods, keys=one.keys,
                     sentence=_sentence(one, info, measure), decided_by="both" if told.both.has_interval else "images", counts=counts,
                     details=details,
                 )
@@ -221,7 +222,7 @@ def _difference_claim(one: Calibration, info: CalibrationInfo, measure: str, gai
     return Claim(
         name=f"calibration/{one.variant} beside {info.baseline}/{info.split}/{measure}", kind="calibration",
         subject=one.removed or one.variant, split=info.split, metric=f"lower {MEASURES[measure]}", unit=UNITS[measure],
-        estimates=_estimates(told), methods=METHODS, keys=(*one.keys, *reference),
+        estimates=_estimates(told), methods=told.methods, keys=(*one.keys, *reference),
         sentence=difference_sentence(one, info, measure), compared=pair,
         family=f"calibration/{info.split}/{measure}", decided_by="both", p_adjusted=one.p_adjusted.get(measure, np.nan),
         counts={"paired": told.both.n, "images": info.images},

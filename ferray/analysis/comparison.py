@@ -184,7 +184,12 @@ def _apart(match: Match, digits: int) -> str:
         return "both rest on the same trials, so that they are one number"
     if match.way == "further seeds":
         return f"difference {signed(apart.mean, digits)}, of further seeds alone, as the trials of one are among those of the other"
-    ways = {"seeds and images": f"paired by image over the {plural(match.shared, 'seed')} of both", "images": "paired by image alone"}
+    seeds = plural(match.shared, "seed")
+    ways = {
+        "seeds and images": f"paired by image over the {seeds} of both",
+        "seeds": f"paired over the {seeds} of both",
+        "images": "paired by image alone",
+    }
     if apart.is_point:
         return f"difference {signed(apart.mean, digits)}, the same on every image and seed, {ways.get(match.way, 'unpaired')}"
     p = f", p {equal(apart.p)}" if math.isfinite(apart.p) else ""
@@ -225,7 +230,7 @@ def _claim(info: ComparisonInfo, match: Match) -> Claim:
 def surer_sentences(info: ComparisonInfo) -> Sequence[str]:
     """Why a difference can be surer than one of the numbers that it is of, where that happens among the headlines."""
     surer = [one for one in info.headline if one.is_surer]
-    paired = [match_name(one.first) for one in surer if one.way in ("seeds and images", "images")]
+    paired = [match_name(one.first) for one in surer if one.way in ("seeds and images", "seeds", "images")]
     others = [match_name(one.first) for one in surer if one.way in ("independent", "limits")]
     told = []
     if paired:

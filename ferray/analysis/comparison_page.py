@@ -216,6 +216,11 @@ def _reading(info: ComparisonInfo) -> list[str]:
             f"Paired differences are taken seed by seed and image by image over the seeds that both studies have (at least {FEWEST_SEEDS}, "
             "and half of either's), so that they need not be those of the two numbers, which are over all seeds of each."
         )
+    if "seeds" in ways:
+        sentences.append(
+            "Where each seed drew the images that it is judged on, differences are taken seed by seed over the seeds of both studies, with "
+            "the corrected resampled t interval."
+        )
     if "images" in ways:
         sentences.append(
             "Those paired by image alone take the seeds of the two studies as independent, as too few of them are the same: the variances "

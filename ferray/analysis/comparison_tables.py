@@ -17,6 +17,7 @@ WAYS: Mapping[Way, str] = {
     "same trials": "same trials",
     "further seeds": "same trials but further seeds",
     "seeds and images": "image, {shared}",
+    "seeds": "{shared}",
     "images": "image",
     "independent": "nothing",
     "limits": "nothing (from the limits)",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from ferray.analysis.answers import fates
 from ferray.analysis.claims import Claim
 from ferray.analysis.confusion import ConfusionInfo
-from ferray.analysis.confusion_rates import CROSSED, FEW, Change, Rate, certain, change_claims, change_sentence, changes
-from ferray.analysis.crossed import METHODS
+from ferray.analysis.confusion_rates import CROSSED, EXACT, FEW, ONE_SEED, Change, Rate, certain, change_claims, change_sentence, changes
+from ferray.analysis.crossed import METHODS_REDRAWN
 from ferray.analysis.results import Results
 from ferray.analysis.statements import StatementsInfo, statement_claims, statement_sentence, statements_info
 from ferray.analysis.tables import Table
@@ -73,7 +73,7 @@ def rate_claims(confusion: ConfusionInfo, counts: dict[str, int]) -> list[Claim]
             name=f"confusion/{confusion.variant}/{confusion.split}/{one.true} taken for {one.predicted}", kind="confusion",
             subject=confusion.variant, split=confusion.split, metric=f"share of {one.true} taken for {one.predicted}", unit="share",
             estimates={"seeds": one.over_seeds.scaled(0.01), "images": one.over_images.scaled(0.01), "both": one.share.scaled(0.01)},
-            methods={**METHODS, "both": one.method}, keys=confusion.keys, sentence=rate_sentence(one, confusion), decided_by="both",
+            methods=one.methods, keys=confusion.keys, sentence=rate_sentence(one, confusion), decided_by="both",
             counts={**counts, "trainings": len(confusion.seeds), "images": one.images, "taken": one.count},
         )
         for one in confusion.rates[:CLAIMED]
@@ -101,13 +101,15 @@ def rates_table(confusion: ConfusionInfo) -> Table:
             count(one.count),
             count(one.images),
             str(len(confusion.seeds)),
-            "crossed t" if one.method == CROSSED else "exact",
+            "exact" if one.method in (EXACT, ONE_SEED) else "crossed t" if one.method == CROSSED else "resampled t",
         )
         for one in confusion.rates
     )
+    drawn = any(one.methods["seeds"] == METHODS_REDRAWN["seeds"] for one in confusion.rates)
+    usual = "the corrected resampled t" if drawn else "that of crossed random factors"
     caption = (
         f"All ordered pairs of classes as {confusion.variant} confuses them on the {confusion.label} set, in percent of the true class. "
-        "The first interval is over seeds and images together: that of crossed random factors, or, where fewer than "
+        f"The first interval is over seeds and images together: {usual}, or, where fewer than "
         f"{FEW} images count in the mean training or there is one seed, the exact binomial one at the effective number of images (Korn and "
         "Graubard 1998)."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,8 @@ from ferray.analysis.wording import interval, probability, signed
 
 FEW = 10
 """With fewer images than these on either side, in the mean training, a t interval of a share is not to be trusted."""
-CROSSED = f"{METHODS['both']}, cut to 0..100 %"
+CUT = "cut to 0..100 %"
+CROSSED = f"{METHODS['both']}, {CUT}"
 EXACT = "exact binomial interval at the effective number of images (Korn and Graubard 1998), since fewer than 10 are counted"
 ONE_SEED = "exact binomial interval over images, since there is one seed"
 
@@ -36,7 +37,12 @@ class Rate:
     over_seeds: Estimate
     over_images: Estimate
     by_seed: tuple[float, ...]
-    method: str  # of ``share``
+    methods: Mapping[str, str]  # by ``seeds``, ``images`` and ``both``
+
+    @property
+    def method(self) -> str:
+        """That of ``share``."""
+        return self.methods["both"]
 
 
 @dataclass(frozen=True)
@@ -60,16 +66,17 @@ def rates(own: Answers, classes: Sequence[str]) -> tuple[Rate, ...]:
         answered = own.predicted[:, own.labels == i]
         if not answered.size:
             continue
-        never = _rate(np.zeros(answered.shape, bool), true, "")
+        never = _rate(np.zeros(answered.shape, bool), true, "", own.redrawn)
         occurring = set(np.unique(answered).tolist())
         for j, predicted in enumerate(classes):
             if j != i:
-                found.append(_rate(answered == j, true, predicted) if j in occurring else replace(never, predicted=predicted))
+                taken = answered == j
+                found.append(_rate(taken, true, predicted, own.redrawn) if j in occurring else replace(never, predicted=predicted))
     return tuple(sorted(found, key=lambda one: -one.share.mean))
 
 
-def _rate(taken: NDArray[np.bool_], true: str, predicted: str) -> Rate:
-    told = crossed(taken.astype(float))
+def _rate(taken: NDArray[np.bool_], true: str, predicted: str, redrawn: float | None) -> Rate:
+    told = crossed(taken.astype(float), redrawn=redrawn)
     share, method = share_interval(told)
     return Rate(
         true=true,
@@ -80,7 +87,7 @@ def _rate(taken: NDArray[np.bool_], true: str, predicted: str) -> Rate:
         over_seeds=told.seeds.within(0, 1).scaled(100),
         over_images=told.images.within(0, 1).scaled(100),
         by_seed=tuple(100 * point for point in told.points),
-        method=method,
+        methods={**told.methods, "both": method},
     )
 
 
@@ -94,7 +101,7 @@ def share_interval(told: Crossed, level: float = LEVEL) -> tuple[Estimate, str]:
     """
     share, n, images = told.both.mean, told.both.n, told.n_images
     if n > 1 and min(share, 1 - share) * images >= FEW and told.both.has_interval:
-        return told.both.within(0, 1), CROSSED
+        return told.both.within(0, 1), f"{told.methods['both']}, {CUT}"
     effective = float(images)
     if told.both.error > 0:
         narrower = float(stats.norm.ppf((1 + level) / 2) / stats.t.ppf((1 + level) / 2, told.both.degrees))
@@ -127,7 +134,7 @@ def _changes(results: Results, own: Answers, reference: Answers) -> list[Change]
         for j, predicted in enumerate(results.classes):
             with_j, without_j = here == j, there == j
             if i != j and with_j.sum() + without_j.sum() >= 2 * FEW * len(own.seeds):
-                tested.append((true, predicted, crossed(with_j.astype(float) - without_j).scaled(100)))
+                tested.append((true, predicted, crossed(with_j.astype(float) - without_j, redrawn=own.redrawn).scaled(100)))
     adjusted = holm([difference.both.p for _, _, difference in tested])
     words = (own.variant, spoken(results, own.variant), removed_by(results, own.variant))
     keys = (*own.keys, *reference.keys)
@@ -140,7 +147,7 @@ def change_claims(found: list[Change], split: str, label: str, baseline: str) ->
         Claim(
             name=f"confusion/{one.variant} beside {baseline}/{split}/{one.true} taken for {one.predicted}", kind="confusion",
             subject=one.removed or one.variant, split=split, metric=f"rarer: {one.true} taken for {one.predicted}", unit="points",
-            estimates={"seeds": told.seeds, "images": told.images, "both": told.both}, methods=METHODS, keys=one.keys,
+            estimates={"seeds": told.seeds, "images": told.images, "both": told.both}, methods=told.methods, keys=one.keys,
             sentence=change_sentence(one, label, baseline),
             compared=(baseline, one.variant) if one.removed else (one.variant, baseline),
             family=f"confusion/{one.variant}/{split}", decided_by="both", p_adjusted=one.p_adjusted,

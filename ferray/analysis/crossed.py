@@ -8,6 +8,10 @@ seeds from all trainings that could have been, the images from all images of the
 whose variance of the mean is var(S)/n + var(I)/m + var(E)/(nm) for n seeds and m images (Cornfield and Tukey 1956, Annals of
 Mathematical Statistics 27; Clark 1973, Journal of Verbal Learning and Verbal Behavior 12, asks for it where words are drawn as well as
 subjects). Its parts are estimated by the analysis of variance. How often the intervals cover is in docs/simulations.md.
+
+Where every seed draws the images on which it is judged, column i of one seed is not the image i of another, and the rows are samples of
+their own out of one pool. Their means then hold seeds and images together, and as the samples overlap in the images that they train on
+and in those that they are judged on, their spread alone would promise too much: see ``redrawn``.
 """
 
 from __future__ import annotations
@@ -27,12 +31,31 @@ METHODS = {
 }
 """How each estimate comes about."""
 
+METHODS_REDRAWN = {
+    "seeds": "paired t over seeds, each judged on images that it drew",
+    "images": "t over the images of each seed about its mean",
+    "both": "corrected resampled t over seeds, each judged on images that it drew (Nadeau and Bengio 2003)",
+}
+"""The same where every seed draws its images."""
+
+REDRAWN = (
+    "Each seed is judged on images of its own, so that the interval over seeds speaks of these as well; those of seeds overlap, for which "
+    "the interval over both is widened."
+)
+"""The caveat of every effect on such images."""
+
 SPEAKS_ABOUT = {
     "seeds": "other trainings, judged on these very images",
     "images": "these very networks, judged on other images of the same kind",
     "both": "other trainings, judged on other images of the same kind",
 }
 """What each estimate may be generalized to."""
+
+SPEAKS_ABOUT_REDRAWN = {
+    **SPEAKS_ABOUT,
+    "seeds": "other trainings, each judged on other ones of these images",
+}
+"""The same where every seed draws its images."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +65,8 @@ class Crossed:
     ``seed_variance``, ``image_variance`` and ``rest_variance`` are the estimated variances of the mean due to seeds (with the rest),
     images (with the rest) and the rest alone: V_S, V_I and V_E, whose sum V_S + V_I - V_E is that of ``both``. NaN where there is one
     seed. That sum is an estimate without a bias, so with few seeds it may turn out smaller than V_I, though the true one cannot be.
+
+    Where seeds drew their images (``is_redrawn``), V_I - V_E is what no number of seeds takes away, as their samples overlap.
     """
 
     seeds: Estimate
@@ -52,6 +77,12 @@ class Crossed:
     image_variance: float
     rest_variance: float
     n_images: int
+    is_redrawn: bool = False
+
+    @property
+    def methods(self) -> dict[str, str]:
+        """How each estimate came about."""
+        return METHODS_REDRAWN if self.is_redrawn else METHODS
 
     def scaled(self, factor: float) -> Crossed:
         """The same in another unit, for example in points with a factor of 100; a negative one turns the sign."""
@@ -67,16 +98,24 @@ class Crossed:
         )
 
 
-def crossed(values: NDArray[np.floating], groups: NDArray[np.integer] | None = None, level: float = LEVEL) -> Crossed:
+def crossed(
+    values: NDArray[np.floating], groups: NDArray[np.integer] | None = None, level: float = LEVEL, *, redrawn: float | None = None
+) -> Crossed:
     """The mean of ``values`` [seeds, images] with its intervals over seeds, over images, and over both.
 
     ``groups`` [images] numbers images that belong together, such as near-identical ones, from 0: they are drawn together or not at all,
     and the images' variance is then that between groups (Liang and Zeger 1986, Biometrika 73). One seed has an interval over images
     alone. Raises ValueError for an empty table or values that are not finite.
+
+    ``redrawn`` is for rows whose images their seed drew (``Results.redrawn``): how many images each is judged on for every one that it is
+    trained on. ``both`` then takes the variance of a seed's mean times 1/n + ``redrawn`` in place of 1/n (Nadeau and Bengio 2003, Inference
+    for the Generalization Error, Machine Learning 52), and no image is set beside the image of another seed; ``groups`` do not count.
     """
     table = np.asarray(values, dtype=float)
     if table.ndim != 2 or not table.size or not np.isfinite(table).all():
         raise ValueError(f"values must be finite numbers [seeds, images], not {table.shape}")
+    if redrawn is not None:
+        return _redrawn(table, redrawn, level)
     n, m = table.shape
     by_seed = table.mean(axis=1)
     mean = float(by_seed.mean())
@@ -109,6 +148,26 @@ def crossed(values: NDArray[np.floating], groups: NDArray[np.integer] | None = N
         image_variance=image_variance,
         rest_variance=rest_variance,
         n_images=m,
+    )
+
+
+def _redrawn(table: NDArray[np.float64], ratio: float, level: float) -> Crossed:
+    n, m = table.shape
+    by_seed = table.mean(axis=1)
+    mean = float(by_seed.mean())
+    rests = table - by_seed[:, None]
+    within = float((rests**2).sum() / (m - 1) / (n * m) / n) if m > 1 else math.nan
+    of_seed = float(by_seed.var(ddof=1)) if n > 1 else math.nan
+    return Crossed(
+        seeds=student(mean, _root(of_seed / n), n - 1, n, deviation=math.sqrt(of_seed), level=level),
+        images=student(mean, _root(within), max(_degrees(rests.ravel()) - (n - 1), 0.0), n, level=level),
+        both=student(mean, _root(of_seed * (1 / n + ratio)), n - 1, n, level=level),
+        points=tuple(by_seed.tolist()),
+        seed_variance=of_seed / n,
+        image_variance=ratio * of_seed,
+        rest_variance=0.0 if n > 1 else math.nan,
+        n_images=m,
+        is_redrawn=True,
     )
 
 

@@ -114,3 +114,13 @@ class Description:
     def images_in(self, split: str) -> int:
         """How many images a split holds."""
         return int(sum(self.data["counts"][split].values()))
+
+    def redrawn(self, split: str) -> float | None:
+        """None where all trials share a split's images; else how many of them there are for each training image.
+
+        A validation split that the data lack is drawn from the training images by each trial's seed, in the order of its classes: labels
+        are the same for all seeds, and images are not (see ``Dataset.for_seed``).
+        """
+        if split != "validation" or self.data.get("validation_split") != "seed":
+            return None
+        return self.images_in(split) / self.images_in("train")

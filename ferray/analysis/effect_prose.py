@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ferray.analysis.ablation import AblationInfo, effect_name
 from ferray.analysis.claims import Claim
 from ferray.analysis.comparisons import WHOLE
-from ferray.analysis.crossed import SPEAKS_ABOUT
+from ferray.analysis.crossed import REDRAWN, SPEAKS_ABOUT, SPEAKS_ABOUT_REDRAWN
 from ferray.analysis.effect_sentences import ORDER, brackets
 from ferray.analysis.per_image import CLASS
 from ferray.analysis.results import Results
@@ -19,8 +19,8 @@ SHOWN_CLASSES = 4
 
 
 def with_caveats(claim: Claim) -> str:
-    """The claim's sentence and its caveats; that the steps of a path depend on the order is said once for all of them."""
-    return " ".join([claim.sentence, *(one for one in claim.caveats if one != ORDER)])
+    """The claim's sentence and its caveats; those of all steps of a path, or of a whole split, are said once by ``reading``."""
+    return " ".join([claim.sentence, *(one for one in claim.caveats if one not in (ORDER, REDRAWN))])
 
 
 def reading(results: Results, claims: Sequence[Claim], *, searched: bool = False) -> list[str]:
@@ -39,6 +39,8 @@ def reading(results: Results, claims: Sequence[Claim], *, searched: bool = False
             "'inconclusive' is not 'no effect'. Seeds needed to decide are those of which four in five such studies would decide, if the "
             "effect and its spread are as they were found here.",
         ]
+    if results.redrawn(results.headline) is not None:
+        sentences.append(REDRAWN)
     if results.ablation.get("design") in WHOLE:
         sentences.append(
             "In this design the main effects, told with the interactions, speak for the factors; single variants have differences without "
@@ -65,10 +67,11 @@ def reading(results: Results, claims: Sequence[Claim], *, searched: bool = False
 
 def caption(info: AblationInfo) -> str:
     """What each mark of the figure means, and what each interval speaks about."""
+    about = SPEAKS_ABOUT_REDRAWN if any(REDRAWN in claim.caveats for panel in info.panels for claim in panel.claims) else SPEAKS_ABOUT
     return (
         f"Effects in accuracy points on the {info.label} set; right of zero is better. The thick line is the 95 % interval that the "
-        f"verdict rests on: {SPEAKS_ABOUT['both']}. The thin solid line below it speaks of {SPEAKS_ABOUT['seeds']}, with a dot for each of "
-        f"the n paired seeds; the dashed one of {SPEAKS_ABOUT['images']}. Effects inside the grey band, of at most {info.margin:g} points, "
+        f"verdict rests on: {about['both']}. The thin solid line below it speaks of {about['seeds']}, with a dot for each of "
+        f"the n paired seeds; the dashed one of {about['images']}. Effects inside the grey band, of at most {info.margin:g} points, "
         "are too small to count."
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ferray.analysis.claims import Claim
 from ferray.analysis.comparisons import Comparison, Pairs
+from ferray.analysis.crossed import REDRAWN
 from ferray.analysis.needs import MOST_IMAGES
 from ferray.analysis.per_image import CLASS
 from ferray.analysis.results import Results
@@ -88,6 +89,8 @@ def needs(claim: Claim) -> str:
     if claim.seeds_needed is not None:
         return f"{claim.seeds_needed:,} seeds needed to decide"
     images, seeds = claim.details.get("images_needed"), claim.details.get("seeds_needed_on_them")
+    if "redrawn" in claim.details:
+        return "no number of seeds can decide on so few images to draw from; more images may"
     if images is None:
         return f"the effect is so small that neither {MOST_SEEDS:,} seeds nor {MOST_IMAGES:,} times the images would decide"
     return f"no number of seeds can decide on so few test images; {seeds:,} seeds on about {images:,} images can"
@@ -113,6 +116,8 @@ def caveats(results: Results, claim: Claim, found: Pairs) -> Iterable[str]:
     if claim.split == "validation" and results.headline == "validation":
         searched = len({entry.get("sample", 0) for entry in results.plan}) > 1
         yield f"Epochs{' and samples' if searched else ''} were selected on these very images."
+    if results.redrawn(claim.split) is not None:
+        yield REDRAWN
     if claim.kind == "step":
         yield ORDER
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ferray.analysis.claims import Claim
 from ferray.analysis.comparisons import FAMILIES, Comparison, Pairs, comparisons, pairs
-from ferray.analysis.crossed import METHODS, Crossed, crossed
+from ferray.analysis.crossed import Crossed, crossed
 from ferray.analysis.effect_sentences import caveats, sentence
 from ferray.analysis.image_groups import image_groups
 from ferray.analysis.needs import needs
@@ -75,7 +75,7 @@ def effect_claims(results: Results) -> list[Claim]:
 
 
 def _effects(results: Results, paired: Mapping[Comparison, Pairs], split: str) -> Iterator[Effect]:
-    labels, groups = results.labels(split), image_groups(results, split)
+    labels, groups, redrawn = results.labels(split), image_groups(results, split), results.redrawn(split)
     look = cache(lambda key, metric: per_image(results, key, split, metric))  # the baseline's is in most of the tables
     for comparison, found in paired.items():
         for metric in ("accuracy", "macro_f1", "loss"):
@@ -93,7 +93,8 @@ def _effects(results: Results, paired: Mapping[Comparison, Pairs], split: str) -
                 tables |= {f"{CLASS}{results.classes[one]}": of_class(table, labels == one) for one in np.unique(labels)}
             for name, values in tables.items():
                 scale = 1.0 if name in _UNITS else 100.0
-                yield Effect(comparison, found, split, name, tuple(rows), crossed(values, groups).scaled(scale), count)
+                told = crossed(values, groups, redrawn=redrawn).scaled(scale)
+                yield Effect(comparison, found, split, name, tuple(rows), told, count)
 
 
 def _judged(results: Results, family: list[Effect]) -> Iterator[Claim]:
@@ -121,7 +122,8 @@ def _judged(results: Results, family: list[Effect]) -> Iterator[Claim]:
 def with_needs(claim: Claim, found: Crossed, family: int) -> Claim:
     """A claim with what it would take to decide it, in a family of so many."""
     need = needs(found, claim.margin, family, claim.counts["image_groups"])
-    more = {"images_needed": need.images, "seeds_needed_on_them": need.more_seeds}
+    more: dict[str, object] = {"images_needed": need.images, "seeds_needed_on_them": need.more_seeds}
+    more |= {"redrawn": True} if found.is_redrawn else {}
     return replace(claim, seeds_needed=need.seeds, details={**claim.details, **more})
 
 
@@ -149,7 +151,7 @@ def _claim(effect: Effect, p: float) -> Claim:
         metric=effect.metric,
         unit=_UNITS.get(effect.metric, "points"),
         estimates={"seeds": found.seeds, "images": found.images, "both": found.both},
-        methods=METHODS,
+        methods=found.methods,
         keys=tuple(key for seed in effect.seeds for key in effect.pairs.keys[seed]),
         sentence="",
         compared=(comparison.better, comparison.worse),

@@ -171,13 +171,14 @@ def factorial_info(results: Results, split: str | None = None) -> FactorialInfo 
         return None
     values, seeds, keys, planned, lost = _blocks(results, tuple(removed), split)
     groups = image_groups(results, split)
+    images = _Images(groups, results.redrawn(split))
     main: tuple[Contrast, ...] = ()
     interactions, shapley, total = main, main, None
     if seeds:
         told: Mapping[str, Sequence[str]] = results.ablation.get("aliases") or {}
         names = [(factor,) for factor in factors]
         aliases = [tuple(told.get(factor, ())) for factor in factors]
-        main = _decided(names, main_weights(present), values, groups, aliases, results.smallest_effect)
+        main = _decided(names, main_weights(present), values, images, aliases, results.smallest_effect)
         sets = alias_sets(present)
         pairs = [(factors[a], factors[b]) for (a, b), *_ in sets]
         others = [
@@ -185,10 +186,10 @@ def factorial_info(results: Results, split: str | None = None) -> FactorialInfo 
             for pair, (_, *rest) in zip(pairs, sets, strict=True)
         ]
         weights = interaction_weights(present, [first for first, *_ in sets])
-        interactions = _decided(pairs, weights, values, groups, others, results.smallest_effect)
+        interactions = _decided(pairs, weights, values, images, others, results.smallest_effect)
     if seeds and design == "factorial":
-        shapley = tuple(Contrast(name, _contrast(own, values, groups)) for name, own in zip(names, shapley_weights(present), strict=True))
-        total = _contrast(present.all(axis=1).astype(float) - ~present.any(axis=1), values, groups)
+        shapley = tuple(Contrast(name, _contrast(own, values, images)) for name, own in zip(names, shapley_weights(present), strict=True))
+        total = _contrast(present.all(axis=1).astype(float) - ~present.any(axis=1), values, images)
     return FactorialInfo(
         design=design,
         resolution=ROMAN.get(int(results.ablation.get("resolution") or 0), ""),
@@ -242,20 +243,28 @@ def _blocks(
     return np.stack(tables, axis=1) if tables else np.zeros((len(variants), 0, 0)), tuple(seeds), keys, len(planned), tuple(lost)
 
 
-def _contrast(weights: Weights, values: NDArray[np.float64], groups: NDArray[np.int64] | None) -> Crossed:
+@dataclass(frozen=True)
+class _Images:
+    """What ``crossed`` must know of a split's images."""
+
+    groups: NDArray[np.int64] | None
+    redrawn: float | None
+
+
+def _contrast(weights: Weights, values: NDArray[np.float64], images: _Images) -> Crossed:
     """In points."""
-    return crossed(np.tensordot(weights, values, axes=1), groups).scaled(100)
+    return crossed(np.tensordot(weights, values, axes=1), images.groups, redrawn=images.redrawn).scaled(100)
 
 
 def _decided(
     names: Sequence[tuple[str, ...]],
     weights: Weights,
     values: NDArray[np.float64],
-    groups: NDArray[np.int64] | None,
+    images: _Images,
     aliases: Sequence[tuple[str, ...]],
     margin: float,
 ) -> tuple[Contrast, ...]:
     """Contrasts with their verdicts, as one family."""
-    found = [_contrast(own, values, groups) for own in weights]
+    found = [_contrast(own, values, images) for own in weights]
     decisions = decide([one.both for one in found], margin)
     return tuple(Contrast(*given) for given in zip(names, found, decisions, aliases, strict=True))

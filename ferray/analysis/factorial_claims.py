@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ferray.analysis.claims import Claim, Verdict, block_counts
-from ferray.analysis.crossed import METHODS, Crossed
+from ferray.analysis.crossed import REDRAWN, Crossed
 from ferray.analysis.effect_sentences import amount, brackets, equal, needs
 from ferray.analysis.effects import with_needs
 from ferray.analysis.factorial import Contrast, FactorialInfo, effect_label, factorial_info
@@ -80,7 +80,7 @@ def _claim(info: FactorialInfo, kind: Kind, contrast: Contrast, family: int, *, 
         metric="accuracy",
         unit="points",
         estimates={"seeds": found.seeds, "images": found.images, "both": found.both},
-        methods=METHODS,
+        methods=found.methods,
         keys=info.keys,
         sentence="",
         family=f"{FAMILIES[kind]}, accuracy, {info.split}",
@@ -109,6 +109,8 @@ def _caveats(info: FactorialInfo, contrast: Contrast) -> list[str]:
         told.append(f"Fewer than {FEWEST_SEEDS} seeds finished all variants, which is too few for a verdict.")
     if contrast.aliases:
         told.append(f"The design cannot tell this effect from {aliased(contrast.aliases)}: the number is their sum.")
+    if contrast.crossed.is_redrawn:
+        told.append(REDRAWN)
     return told
 
 

@@ -18,13 +18,17 @@ from ferray.analysis.results import Results
 from ferray.analysis.statistics import Estimate, student
 from ferray.analysis.verdicts import FEWEST_SEEDS
 
-Way = Literal["same trials", "further seeds", "seeds and images", "images", "independent", "limits", "none"]
+Way = Literal["same trials", "further seeds", "seeds and images", "seeds", "images", "independent", "limits", "none"]
 """How a difference is taken; see ``METHODS``."""
 
 METHODS: Mapping[Way, str] = {
     "same trials": "none: both numbers rest on the same trials, so that nothing is left to chance between them",
     "further seeds": "the two numbers subtracted: the trials of one are among those of the other, so that only its further seeds differ",
     "seeds and images": "crossed random factors, seeds by images, of the difference seed by seed and image by image over the shared seeds",
+    "seeds": (
+        "corrected resampled t (Nadeau and Bengio 2003) of the difference seed by seed over the shared seeds, each of which drew the "
+        "images that both are judged on"
+    ),
     "images": (
         "crossed random factors, seeds by images, of the difference image by image; the seeds of the two are taken as independent, with "
         "Welch's degrees of freedom"
@@ -133,12 +137,13 @@ class Matcher:
             return "further seeds", Estimate(apart, math.nan, math.nan, n), 0
         if name == "both" and self.shares_images(left.split):
             tables = [contrasts.rows(claim) for contrasts, claim in zip(self._contrasts, (left, right), strict=True)]
-            groups = image_groups(self._first, left.split)
+            groups, redrawn = image_groups(self._first, left.split), self._first.redrawn(left.split)
             shared = [seed for seed in tables[0] if seed in tables[1]]
             if len(shared) >= FEWEST_SEEDS and 2 * len(shared) >= max(map(len, tables)):
-                both = crossed(np.stack([tables[0][seed] - tables[1][seed] for seed in shared]), groups).both
-                return "seeds and images", both, len(shared)
-            if min(map(len, tables)) > 1:
+                apart_by_image = np.stack([tables[0][seed] - tables[1][seed] for seed in shared])
+                both = crossed(apart_by_image, groups, redrawn=redrawn).both
+                return "seeds and images" if redrawn is None else "seeds", both, len(shared)
+            if redrawn is None and min(map(len, tables)) > 1:
                 return "images", between([np.stack(list(table.values())) for table in tables], groups), 0
         if not (one.has_interval and other.has_interval) or left.kind == "search order":  # whose intervals are of 99 %
             return "none", Estimate(apart, math.nan, math.nan, n), 0

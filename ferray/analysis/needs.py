@@ -37,6 +37,8 @@ def needs(found: Crossed, margin: float, comparisons: int, groups: int) -> Needs
     now = seeds(1.0)
     if now is not None:
         return Needs(max(now, n + 1))  # what was found with n has not decided
+    if found.is_redrawn:
+        return Needs(None)  # more images would also be trained on, and nobody knows what that does
     least = seeds_needed(found.both.mean, of_seed, 0.0, comparisons, margin=margin)
     if least is None:
         return Needs(None)

@@ -61,17 +61,20 @@ def model_sentences(models: ModelsInfo, variants: Sequence[Claim]) -> list[str]:
     images = models.images[split]
     foremost = {model.variant for model in _foremost(by_name)}
     sentences = [with_caveats(claim) for claim in variants if claim.subject in foremost]
+    redrawn = models.redrawn and split == "validation"
     if first.accuracy[split].has_interval:
-        sentences.append("Intervals over seeds speak about the training.")
+        about = ", and about the images, of which each seed draws its own" if redrawn else ""
+        sentences.append(f"Intervals over seeds speak about the training{about}.")
     if any(model.accuracy[split].is_point for model in by_name):
         sentences.append(
             "Where all seeds have the same accuracy, their interval is a point. That does not mean that another seed could give no other: "
             f"accuracy on {images:,} images moves in steps of {100 / max(1, images):.2g} points, and few seeds may agree by chance."
         )
-    sentences.append(
-        f"The {images:,} images of the {models.labels[split]} set leave an uncertainty of their own: for {first.variant}, "
-        f"Wilson's 95 % interval over images is {interval(first.image_accuracy[split])} %."
-    )
+    if not redrawn:
+        sentences.append(
+            f"The {images:,} images of the {models.labels[split]} set leave an uncertainty of their own: for {first.variant}, "
+            f"Wilson's 95 % interval over images is {interval(first.image_accuracy[split])} %."
+        )
     return [*sentences, *_published(models)]
 
 

@@ -157,8 +157,9 @@ class Results(Description):
     def prediction_frame(self, which: Which = "selected", keys: Iterable[str] | None = None) -> pd.DataFrame:
         """One row per trial, split and image: key, variant, sample, seed, split, image, label, predicted, one probability per class.
 
-        ``which`` is the selected or the last epoch, ``keys`` limits the trials. ``image`` is the place in the split, from 0; ``label``
-        and ``predicted`` are categories over the same classes and may be compared; the probabilities' columns carry the classes' names
+        ``which`` is the selected or the last epoch, ``keys`` limits the trials. ``image`` is the place in the split, from 0; where
+        the split is ``redrawn``, in that of the trial's seed, and equal numbers of two seeds are different images. ``label`` and
+        ``predicted`` are categories over the same classes and may be compared; the probabilities' columns carry the classes' names
         (``class label`` for a class that is called like another column).
         Trials that left no predictions (failed, unfinished) have no rows, sealed ones none on test.
         Test images of unknown class have NaN for a label.

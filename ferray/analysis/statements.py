@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ferray.analysis.answers import Answers, answers, fates
 from ferray.analysis.claims import Claim
 from ferray.analysis.confusion_rates import FEW, share_interval
-from ferray.analysis.crossed import METHODS, Crossed, crossed
+from ferray.analysis.crossed import Crossed, crossed
 from ferray.analysis.results import Results
 from ferray.analysis.selection import best_variant
 from ferray.analysis.statistics import Estimate
@@ -151,7 +151,7 @@ def _often(own: Answers, classes: Sequence[str], true: int, other: int) -> _Foun
     if not answered.size or not rivals:
         return None
     taken = (answered == other).astype(float)
-    told = {place: crossed(taken - (answered == place)) for place in rivals}
+    told = {place: crossed(taken - (answered == place), redrawn=own.redrawn) for place in rivals}
     behind = [place for place in rivals if told[place].both.mean < 0]
     if behind:
         rival = min(behind, key=lambda place: (told[place].both.p, told[place].both.mean))
@@ -160,7 +160,7 @@ def _often(own: Answers, classes: Sequence[str], true: int, other: int) -> _Foun
         rival = max(rivals, key=lambda place: (math.isnan(told[place].both.p), told[place].both.p, -told[place].both.mean))
         p = told[rival].both.p
     counted = (taken + (answered == rival)).sum() / len(own.seeds)
-    return _Found(crossed(taken), told[rival], classes[rival], not behind, p, float(counted))
+    return _Found(crossed(taken, redrawn=own.redrawn), told[rival], classes[rival], not behind, p, float(counted))
 
 
 def _rarely(own: Answers, classes: Sequence[str], true: int, other: int) -> _Found | None:
@@ -171,8 +171,9 @@ def _rarely(own: Answers, classes: Sequence[str], true: int, other: int) -> _Fou
     answered, labels = own.predicted[:, members], own.labels[members]
     taken: NDArray[np.float64] = (answered == true).astype(float)
     wrong: NDArray[np.float64] = (answered != labels).astype(float)
-    difference = crossed(taken - wrong / (len(classes) - 1))
-    return _Found(crossed(taken), difference, "", difference.both.mean < 0, difference.both.p, float(wrong.sum() / len(own.seeds)))
+    difference = crossed(taken - wrong / (len(classes) - 1), redrawn=own.redrawn)
+    rate = crossed(taken, redrawn=own.redrawn)
+    return _Found(rate, difference, "", difference.both.mean < 0, difference.both.p, float(wrong.sum() / len(own.seeds)))
 
 
 def _tested(statement: Statement, true: str, other: str, found: _Found, p_adjusted: float, seeds: int) -> Tested:
@@ -208,8 +209,9 @@ def statement_claims(info: StatementsInfo) -> list[Claim]:
             name=f"statement/{info.variant}/{info.split}/{one.statement.words}", kind="confusion", subject=info.variant, split=info.split,
             metric=f"{one.true} {one.statement.kind}" + (f" {one.other}" if one.rival else f", apart from {one.other}"),
             unit="points", estimates={"seeds": one.difference.seeds, "images": one.difference.images, "both": one.difference.both},
-            methods=METHODS, keys=info.keys, sentence=statement_sentence(one, info), family=f"statements/{info.split}", decided_by="both",
-            p_adjusted=one.p_adjusted, counts={**info.fates, "trainings": info.seeds, "images": one.images},
+            methods=one.difference.methods, keys=info.keys, sentence=statement_sentence(one, info),
+            family=f"statements/{info.split}", decided_by="both", p_adjusted=one.p_adjusted,
+            counts={**info.fates, "trainings": info.seeds, "images": one.images},
             caveats=(one.reason,) if one.reason else (),
             details={"answer": one.answer, "rival": one.rival or None, "rate": one.rate.mean, "rate_low": one.rate.low,
                      "rate_high": one.rate.high, "rate_method": one.method},

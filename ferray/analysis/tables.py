@@ -98,6 +98,8 @@ def models_table(info: ModelsInfo) -> Table:
         "(within 0 to 100 %), which speaks about the training, not about the choice of the images. "
         f"Macro-F1 is that of the {info.labels[info.headline]} set; minutes are the mean per trial."
     )
+    if info.redrawn:
+        caption += f" On the {info.labels['validation']} set it speaks about the images as well, which each seed draws anew."
     if info.searched:
         caption += f" {represented(info.samples, info.labels['validation'], is_tuned=info.is_tuned)}"
     if info.missing:

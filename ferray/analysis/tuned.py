@@ -160,12 +160,13 @@ def _retuned(results: Results, trials: pd.DataFrame, variant: Variant, split: st
     )
     if not seeds:
         return one
-    groups = image_groups(results, split)
+    groups, redrawn = image_groups(results, split), results.redrawn(split)
     sign = 1.0 if variant.removed else -1.0
     base, frozen, final = (np.stack(tables[name]) for name in sides)
     contrasts = {"frozen": base - frozen, "final": base - final, "change": frozen - final}
     known = len(base[0]) if groups is None else len(np.unique(groups))
-    return replace(one, image_groups=known, **{name: crossed(sign * table, groups).scaled(100) for name, table in contrasts.items()})  # type: ignore[arg-type]
+    told = {name: crossed(sign * table, groups, redrawn=redrawn).scaled(100) for name, table in contrasts.items()}
+    return replace(one, image_groups=known, **told)  # type: ignore[arg-type]
 
 
 def _of(trials: pd.DataFrame, variant: str, phase: str) -> dict[int, tuple[str, str]]:

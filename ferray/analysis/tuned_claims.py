@@ -10,7 +10,7 @@ import numpy as np
 
 from ferray.analysis.best_of import ORDER_LEVEL, Order
 from ferray.analysis.claims import Claim, Verdict, block_counts
-from ferray.analysis.crossed import METHODS, Crossed
+from ferray.analysis.crossed import REDRAWN, Crossed
 from ferray.analysis.effect_sentences import amount, equal, needs, number
 from ferray.analysis.effects import with_needs
 from ferray.analysis.results import Results
@@ -119,14 +119,14 @@ def _claim(info: TunedInfo, one: Retuned, what: str, found: Crossed, *, judged: 
         metric="accuracy",
         unit="points",
         estimates={"seeds": found.seeds, "images": found.images, "both": found.both},
-        methods=METHODS,
+        methods=found.methods,
         keys=one.keys,
         sentence="",
         compared=None if what == "change" else with_it,
         family=f"{FAMILIES[what]} of {'factors' if one.is_removal else 'variants'}, accuracy, {info.split}",
         counts=block_counts(one.planned, len(one.seeds), (status for *_, status in one.lost), found.n_images, one.image_groups),
         effect_size=hedges_g(np.array(found.points)),
-        caveats=tuple(_caveats(one)),
+        caveats=(*_caveats(one), *([REDRAWN] if found.is_redrawn else ())),
         details={
             "points": dict(zip(one.seeds, found.points, strict=True)),
             "settings": what,

@@ -92,7 +92,7 @@ def _entries(source: DataSource, found: form.Form, cache: Path | None, folders: 
     if source.votes is not None:
         file = _path(source.votes, folders)
         settings["votes"] = [str(file.resolve()), Files(file.parent, [file.name]).state if file.is_file() else None]
-    made = {name: getattr(source, name) for name in ("validation_share", "test_share", "seed")}
+    made = {name: getattr(source, name) for name in ("validation_share", "validation_split", "test_share", "seed")}
     return caches.entry_of(found.files, settings, cache), caches.entry_of(found.files, settings | made, cache)
 
 

@@ -63,12 +63,14 @@ def read(entry: Path, *, verify: bool) -> Dataset | None:
             fingerprint=description["fingerprint"],
             notes=description["notes"],
             missing=description["missing"],
+            splits_by_seed=description.get("validation_split") == "seed",
         )
         if dataset.summary() != description:
             return None
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
-    if verify and content_fingerprint(dataset.classes, splits) != dataset.fingerprint:
+    known = dataset.fingerprint
+    if verify and content_fingerprint(dataset.classes, splits, splits_by_seed=dataset.splits_by_seed) != known:
         return None
     return dataset
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ferray import seeds
 from ferray.errors import DataError
 
 SPLITS = ("train", "validation", "test")
@@ -56,12 +57,25 @@ class Split:
         votes = None if self.votes is None else self.votes[indices]
         return Split(np.ascontiguousarray(self.images[indices]), self.labels[indices], votes)
 
+    def joined(self, other: Split, indices: NDArray[np.int64]) -> Split:
+        """A copy of the images at the given places of both splits, of which the other's stand behind."""
+        images = np.empty((len(indices), *self.images.shape[1:]), np.uint8)
+        for start in range(0, len(indices), 1024):  # else a second copy would be made on the way
+            places = indices[start : start + 1024]
+            own = places < len(self)
+            images[start : start + 1024][own] = self.images[places[own]]
+            images[start : start + 1024][~own] = other.images[places[~own] - len(self)]
+        votes = None if self.votes is None or other.votes is None else np.concatenate([self.votes, other.votes])[indices]
+        return Split(images, np.concatenate([self.labels, other.labels])[indices], votes)
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Three splits of labelled images. The fingerprint is a digest of all pixels, labels, votes and class names, in 32 hexadecimal digits.
 
     ``notes`` are sentences about what was done to the data; ``missing`` says by split, in a sentence, why there are no figures on it.
+    ``splits_by_seed`` says that validation was taken from the training images, and that each trial's seed does so anew: ``for_seed``. The
+    fingerprint then says so too. Such a validation split is in the order of its classes, so that the labels are the same for all seeds.
     """
 
     name: str
@@ -73,6 +87,7 @@ class Dataset:
     synthetic: bool
     notes: tuple[str, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
+    splits_by_seed: bool = False
 
     @classmethod
     def build(
@@ -85,6 +100,7 @@ class Dataset:
         fingerprint: str | None = None,
         notes: Sequence[str] = (),
         missing: Mapping[str, str] | None = None,
+        splits_by_seed: bool = False,
     ) -> Dataset:
         """A checked dataset; the fingerprint is computed where it is not known already. A test split may be left out.
 
@@ -99,11 +115,14 @@ class Dataset:
             raise DataError(f"{name}: images of one dataset must have one shape, not {sorted(shapes)}")
         if len({split.votes is None for split in given.values()}) > 1:
             raise DataError(f"{name}: all splits have votes, or none has")
+        if splits_by_seed and bool((np.diff(given["validation"].labels) < 0).any()):
+            given["validation"] = given["validation"].take(np.argsort(given["validation"].labels, kind="stable"))
         reasons = dict(missing or {})
         if not given["test"].labelled:
             reasons.setdefault("test", "the test images have no labels" if len(given["test"]) else "there are no test images")
-        known = fingerprint or content_fingerprint(classes, given)
-        return cls(name, tuple(classes), given["train"], given["validation"], given["test"], known, synthetic, tuple(notes), reasons)
+        known = fingerprint or content_fingerprint(classes, given, splits_by_seed=splits_by_seed)
+        parts = (given["train"], given["validation"], given["test"])
+        return cls(name, tuple(classes), *parts, known, synthetic, tuple(notes), reasons, splits_by_seed)
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -134,7 +153,29 @@ class Dataset:
             "notes": list(self.notes),
             "missing": dict(self.missing),
             "votes": self.train.votes is not None,
+            **({"validation_split": "seed"} if self.splits_by_seed else {}),
         }
+
+    def for_seed(self, seed: int) -> Dataset:
+        """The data set as all trials of a seed have it: itself, or with a training and a validation split that the seed draws.
+
+        Both are drawn from the images of both, stratified: validation holds as many images of each class for every seed. The test split
+        is the same. Splits that seeds share hide what they contribute to the spread (Bouthillier et al. 2021, Accounting for Variance in
+        Machine Learning Benchmarks, MLSys).
+        """
+        if not self.splits_by_seed:
+            return self
+        labels = np.concatenate([self.train.labels, self.validation.labels])
+        generator = np.random.default_rng(seeds.derive(seed, "validation split"))
+        chosen = stratified(labels, _present(self.validation, len(self.classes)), generator)
+        kept = np.setdiff1d(np.arange(len(labels)), chosen)
+        return replace(
+            self,
+            train=self.train.joined(self.validation, kept),
+            validation=self.train.joined(self.validation, chosen[np.argsort(labels[chosen], kind="stable")]),
+            fingerprint=hashlib.blake2b(f"{self.fingerprint}, seed {seed}".encode(), digest_size=FINGERPRINT_BYTES).hexdigest(),
+            splits_by_seed=False,
+        )
 
     def subset(self, images: int, *, seed: int = 0, of: Literal["all", "training"] = "all") -> Dataset:
         """A stratified random part: so many training images, and the same share of validation and test, or all of these.
@@ -161,7 +202,19 @@ class Dataset:
             else:
                 chosen = np.sort(generator.permutation(len(split))[:wanted])
             parts[name] = split.take(chosen)
-        return Dataset.build(self.name, self.classes, parts, synthetic=self.synthetic, notes=self.notes, missing=self.missing)
+        return self.with_splits(parts)
+
+    def with_splits(self, splits: Mapping[str, Split]) -> Dataset:
+        """The same data set with other images, checked, and with the fingerprint of these. Raises DataError as ``build`` does."""
+        return Dataset.build(
+            self.name,
+            self.classes,
+            splits,
+            synthetic=self.synthetic,
+            notes=self.notes,
+            missing=self.missing,
+            splits_by_seed=self.splits_by_seed,
+        )
 
 
 def split_named(word: str) -> str | None:
@@ -170,11 +223,15 @@ def split_named(word: str) -> str | None:
     return next((split for split, words in SPLIT_WORDS.items() if plain in words), None)
 
 
-def content_fingerprint(classes: Sequence[str], splits: Mapping[str, Split]) -> str:
-    """BLAKE2b of class names, shapes, pixels, labels and votes, as 32 hexadecimal digits; the same on every platform."""
+def content_fingerprint(classes: Sequence[str], splits: Mapping[str, Split], *, splits_by_seed: bool = False) -> str:
+    """BLAKE2b of class names, shapes, pixels, labels and votes, as 32 hexadecimal digits; the same on every platform.
+
+    That each seed draws its validation split is part of it, where it is so.
+    """
     digest = hashlib.blake2b(digest_size=FINGERPRINT_BYTES)
     shapes = {name: list(splits[name].images.shape) for name in SPLITS}
-    digest.update(json.dumps({"classes": list(classes), "shapes": shapes}, sort_keys=True).encode())
+    drawn = {"validation_split": "seed"} if splits_by_seed else {}
+    digest.update(json.dumps({"classes": list(classes), "shapes": shapes, **drawn}, sort_keys=True).encode())
     for name in SPLITS:
         digest.update(np.ascontiguousarray(splits[name].images).data)
         digest.update(np.ascontiguousarray(splits[name].labels, dtype="<i8").data)

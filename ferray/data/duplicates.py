@@ -71,6 +71,20 @@ def describe(
     return sentences
 
 
+def describe_within(images: NDArray[np.uint8], names: Sequence[str]) -> list[str]:
+    """A sentence, if any, about near-identical images [n, channels, height, width] among those from which each seed draws two splits."""
+    number = groups(images)
+    sizes = np.bincount(number)
+    several = np.flatnonzero(sizes > 1)
+    if not len(several):
+        return []
+    pairs = [" and ".join(names[place] for place in np.flatnonzero(number == one)[:2]) for one in several[:3]]
+    return [
+        f"{int(sizes[several].sum()):,} of {len(images):,} images that seeds divide into training and validation are near-identical to "
+        f"another of them, so that some of these stand on both sides; for example {'; '.join(pairs)}"
+    ]
+
+
 def groups(images: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Numbers the images [n, channels, height, width] of one split from 0, so that near-identical ones share their number [n].
 

@@ -51,7 +51,7 @@ def load(source: DataSource, folders: Sequence[Path], path: Path | None) -> Data
 
 def _checked(given: Dataset) -> Dataset:
     """The same data set with a fingerprint that is of its content, whatever the loader wrote there: trials are found again by it."""
-    return Dataset.build(given.name, given.classes, given.splits, synthetic=given.synthetic, notes=given.notes, missing=given.missing)
+    return given.with_splits(given.splits)
 
 
 def _call(reference: str, called: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:

@@ -41,7 +41,8 @@ class Parts:
 def assemble(parts: Parts, source: DataSource) -> Dataset:
     """The data set: validation and test are taken from the training images where there are none, and near-identical images noted.
 
-    A split that is made is stratified and seeded: each class gives its share, and keeps at least one image to train on. Raises
+    A split that is made is stratified and seeded: each class gives its share, and keeps at least one image to train on. Test is made
+    once, by the source's seed; so is validation if the source wants it fixed, and otherwise each trial's seed draws it anew. Raises
     DataError where a class of validation or test has no training image, or too few images to divide.
     """
     _check_classes(parts)
@@ -62,8 +63,10 @@ def assemble(parts: Parts, source: DataSource) -> Dataset:
             f"{parts.where}: class {parts.classes[first]!r} has {counts[first]} training image{'s' if counts[first] != 1 else ''}, too few "
             f"to make {' and '.join(taken)} from; add images, or the missing split, or lower the shares"
         )
+    by_seed = "validation" in taken and source.validation_split == "seed"
     for name in ("test", "validation"):
         if name in taken:
+            before, before_names = dict(made), dict(names)
             train, labels = made["train"], made["train"].labels
             generator = np.random.default_rng(seeds.derive(source.seed, "split", name))
             chosen = stratified(labels, taken[name], generator)
@@ -71,15 +74,24 @@ def assemble(parts: Parts, source: DataSource) -> Dataset:
             made |= {name: train.take(chosen), "train": train.take(kept)}
             called = names["train"]
             names |= {name: [called[place] for place in chosen], "train": [called[place] for place in kept]}
-            notes.append(
-                f"there is no {name} split: {len(chosen):,} training images ({wanted[name]:.0%}, stratified by class, seed {source.seed}) "
-                f"became it"
-            )
+            seed = None if by_seed and name == "validation" else source.seed
+            notes.append(_made(name, len(chosen), f"{wanted[name]:.0%}, stratified by class", seed))
     if "test" not in made:
         missing.setdefault("test", "there is no test split, and test_share is 0")
-    images = {name: split.images for name, split in made.items()}
-    notes += duplicates.describe(images, {name: split.labels for name, split in made.items()}, names)
-    return Dataset.build(parts.name, parts.classes, made, synthetic=False, notes=notes, missing=missing)
+    # Of a validation split that every seed draws anew, the images cannot be told apart from those of training.
+    looked_at, called_so = (before, before_names) if by_seed else (made, names)
+    images = {name: split.images for name, split in looked_at.items()}
+    notes += duplicates.describe(images, {name: split.labels for name, split in looked_at.items()}, called_so)
+    if by_seed:
+        notes += duplicates.describe_within(images["train"], called_so["train"])
+    return Dataset.build(parts.name, parts.classes, made, synthetic=False, notes=notes, missing=missing, splits_by_seed=by_seed)
+
+
+def _made(name: str, images: int, share: str, seed: int | None) -> str:
+    """The note of a split that was made, by the source's seed or, where that is None, by each trial's."""
+    if seed is None:
+        return f"there is no {name} split: every seed draws its own, {images:,} training images ({share}), the same for all variants"
+    return f"there is no {name} split: {images:,} training images ({share}, seed {seed}) became it"
 
 
 def _check_classes(parts: Parts) -> None:

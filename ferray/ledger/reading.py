@@ -254,7 +254,10 @@ class Ledger:
         return self._read(self.data_folder(fingerprint) / "data.json")
 
     def evaluation(self, fingerprint: str) -> dict[str, NDArray[Any]]:
-        """Labels [n] and images [n, channels, height, width] of the validation and test splits."""
+        """Labels [n] and images [n, channels, height, width] of the validation and test splits.
+
+        Of a validation split that each trial's seed draws there are the labels alone, which are the same for all seeds.
+        """
         return self._arrays(self.data_folder(fingerprint) / "evaluation.npz")
 
     def code(self, digest: str) -> tuple[dict[str, Any], dict[str, bytes]]:

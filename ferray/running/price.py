@@ -80,7 +80,11 @@ def _sensitivity(plan: Plan, study: Study, ledger: Ledger, data: Dataset) -> Sen
     split = "validation" if "test" in data.missing else "test"
     images = len(data.splits[split])
     found = spread(ledger, study, plan.trials)
-    variances = found.of_a_seed(images), found.of_images(images)
+    if split == "validation" and data.splits_by_seed:
+        found = found.redrawn
+        variances = found.of_a_seed(images), found.of_a_seed(images) * images / len(data.train)  # as ferray.analysis.crossed has it
+    else:
+        variances = found.of_a_seed(images), found.of_images(images)
     wanted = study.smallest_effect
     return Sensitivity(
         seeds,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +45,11 @@ class Spread:
     lasting: float
     passing: float
     basis: str
+
+    @property
+    def redrawn(self) -> Spread:
+        """The same where every seed draws the images that it is judged on: none lasts from one to the next."""
+        return replace(self, lasting=0.0, passing=self.lasting + self.passing)
 
     def of_a_seed(self, images: int) -> float:
         """The variance of one seed's difference on so many images, the rest included."""
@@ -94,10 +99,12 @@ class _Measured:
     passing: float
     pairs: int
     degrees: int
+    is_redrawn: bool  # whether each seed drew its images
 
 
 def _told(found: _Measured, where: str) -> Spread:
-    return Spread(found.training, found.lasting, found.passing, f"by {where}")
+    share = ", each seed judged on images of its own, a third of whose part is assumed to last" if found.is_redrawn else ""
+    return Spread(found.training, found.lasting, found.passing, f"by {where}{share}")
 
 
 def _of_study(ledger: Ledger, name: str, fingerprint: str, model: str | None) -> _Measured | None:
@@ -130,6 +137,7 @@ def _measured(ledger: Ledger, fingerprint: str, baseline: str, entries: Iterable
         return None
     try:
         labels = ledger.evaluation(fingerprint)["validation_labels"]
+        is_redrawn = ledger.data(fingerprint).get("validation_split") == "seed"
     except (LedgerError, OSError, KeyError):
         return None
     right: dict[str, NDArray[np.float64] | None] = {}
@@ -141,12 +149,12 @@ def _measured(ledger: Ledger, fingerprint: str, baseline: str, entries: Iterable
             if pair[0] is not None and pair[1] is not None:
                 rows.append(pair[0] - pair[1])
         if len(rows) > 1:
-            parts.append(_parts(100 * np.stack(rows)))
+            parts.append((_redrawn_parts if is_redrawn else _parts)(100 * np.stack(rows)))
     degrees = sum(degrees for *_, degrees in parts)
     if degrees < FEWEST_DEGREES:
         return None
     training, lasting, passing = (sum(one[place] * one[3] for one in parts) / degrees for place in range(3))
-    return _Measured(max(0.0, training), max(0.0, lasting), passing, degrees + len(parts), degrees)
+    return _Measured(max(0.0, training), max(0.0, lasting), passing, degrees + len(parts), degrees, is_redrawn)
 
 
 def _parts(table: NDArray[np.float64]) -> tuple[float, float, float, int]:
@@ -159,6 +167,13 @@ def _parts(table: NDArray[np.float64]) -> tuple[float, float, float, int]:
     passing = found.rest_variance * seeds * images
     lasting = (found.image_variance - found.rest_variance) * images
     return found.seed_variance * seeds - passing / images, lasting, passing, seeds - 1
+
+
+def _redrawn_parts(table: NDArray[np.float64]) -> tuple[float, float, float, int]:
+    """The same where each seed drew its images; which part of their variance would last is assumed."""
+    seeds, images = table.shape
+    of_images = float(table.var(axis=1, ddof=1).mean())
+    return float(table.mean(axis=1).var(ddof=1)) - of_images / images, LASTING * of_images, (1 - LASTING) * of_images, seeds - 1
 
 
 def _right(ledger: Ledger, key: str, labels: NDArray[np.int64], known: dict[str, NDArray[np.float64] | None]) -> NDArray[np.float64] | None:

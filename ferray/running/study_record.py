@@ -31,7 +31,10 @@ def save(
     arrays: dict[str, NDArray[Any]] = {}
     for name in ("validation", "test"):
         split = data.splits[name]
-        arrays |= {f"{name}_labels": split.labels, f"{name}_images": thumbnails(split.images)}
+        arrays[f"{name}_labels"] = split.labels
+        if name == "validation" and data.splits_by_seed:
+            continue  # these labels are those of every seed's split; its images and votes are of one seed only
+        arrays[f"{name}_images"] = thumbnails(split.images)
         if split.votes is not None:
             arrays[f"{name}_votes"] = split.votes
     writer.save_data(description, arrays)

@@ -96,6 +96,7 @@ def fit(
 
     ``resume`` is the state() of an earlier epoch of the same config and data: the epochs after it follow, with the same numbers as if
     nothing had happened in between. Divergence (a loss or a weight that is not finite) ends the training with a diverged epoch.
+    Where the data have no validation split of their own, the config's seed draws it: ``Dataset.for_seed``.
     The test split is evaluated and used for nothing. ``attachments`` are the code and the weights that the config names; without them
     they are looked for in the current folder. ``keep_weights`` keeps the selected epoch's. Raises ResourceError where the config's
     device is missing, and ConfigError where what the config names is not there.
@@ -115,7 +116,7 @@ def _epochs(config: Config, data: Dataset, resume: State | None, attachments: At
         # At each epoch, since another training of the same process may have its turn in between.
         set_process_state(config)
         if training is None:
-            training = _Training(config, data, resume, attachments, keep_weights=keep_weights)
+            training = _Training(config, data.for_seed(config.seed), resume, attachments, keep_weights=keep_weights)
         result = training.run_epoch()
         yield result
         if result.diverged:
