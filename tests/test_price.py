@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from studies import tiny
 
 from ferray import power
+from ferray.analysis.families import Family
 from ferray.budget import Budget
 from ferray.ledger import Ledger
 from ferray.running import price, spread
@@ -69,10 +70,11 @@ def test_the_smallest_effect_rests_on_the_finished_trials_of_the_study(ledger: L
     assert plan.price is not None
     one = plan.price.sensitivity
     assert one is not None
-    assert (one.seeds, one.comparisons, one.split) == (5, 1, "test")
+    (effects,) = one.families
+    assert (one.seeds, effects.kind, effects.comparisons, one.split) == (5, "effect", 1, "test")
     assert one.spread.basis == "by finished trials of this study, 5 paired differences on validation"
     variances = one.spread.of_a_seed(one.images), one.spread.of_images(one.images)
-    assert one.smallest == power.smallest_effect(*variances, 5, 1, images=one.images)
+    assert effects.smallest == power.smallest_effect(*variances, 5, 1, images=one.images)
     told = sentences(plan.price)
     assert re.match(r"5 seeds show an effect of [\d.]+ accuracy points in 80 % of such studies \(\d+ test images; two-sided 5 %", told[1])
     assert told[2].endswith(one.spread.basis)
@@ -106,10 +108,11 @@ def test_a_spread_is_measured_as_it_was_planted() -> None:
     for _ in range(40):
         table = 2.0 * random.normal(size=(5, 1)) + 20.0 * random.normal(size=(1, 500)) + 40.0 * random.normal(size=(5, 500))
         parts.append(spread._parts(table))
-    training, lasting, passing, degrees = np.mean(parts, axis=0)
+    training, lasting, error, passing, degrees = np.mean([astuple(one) for one in parts], axis=0)
     assert degrees == 4
     assert training == pytest.approx(4.0, rel=0.3)
     assert lasting == pytest.approx(400.0, rel=0.1)
+    assert error == pytest.approx(np.std([one.lasting for one in parts]), rel=0.3)
     assert passing == pytest.approx(1600.0, rel=0.05)
 
 
@@ -117,13 +120,10 @@ def test_more_seeds_are_told_where_they_reach_what_counts_and_images_where_none_
     known = spread.Spread(training=1.0, lasting=500.0, passing=1000.0, basis="assumed")
 
     def told(wanted: float, seeds: int, images: int = 4000) -> list[str]:
-        variances = known.of_a_seed(images), known.of_images(images)
-        floor = power.smallest_effect(*variances, power.MOST_SEEDS)
-        needed = power.seeds_needed(wanted, *variances)
-        one = price.Sensitivity(seeds, 1, images, "test", known, power.smallest_effect(*variances, seeds), wanted, needed, floor)
-        return sentences(Price("GPU", 0.0, None, one, None))
+        reached = price.reach(Family("effect", ({"a": 1.0, "b": -1.0},)), known, seeds, images, wanted)
+        return sentences(Price("GPU", 0.0, None, price.Sensitivity(seeds, images, "test", known, wanted, [reached]), None))
 
-    needed = power.seeds_needed(1.5, known.of_a_seed(4000), known.of_images(4000))
+    needed = power.seeds_needed(1.5, known.of_a_seed(4000), known.of_images(4000), images=4000)
     assert needed is not None
     assert told(1.5, 3)[-1] == f"1.5 points (smallest_effect) would take {needed} seeds, {needed - 3} more"
     assert len(told(1.5, needed)) == 2
@@ -183,4 +183,5 @@ def test_one_seed_shows_nothing(tmp_path: Path) -> None:
     plan = make_plan(study(seeds=1), tmp_path)
     assert plan.price is not None
     assert plan.price.sensitivity is not None
-    assert math.isnan(plan.price.sensitivity.smallest)
+    assert math.isnan(plan.price.sensitivity.families[0].smallest)
+    assert "no effect, however large, is decided by fewer than 3 seeds" in sentences(plan.price)

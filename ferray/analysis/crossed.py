@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from ferray.analysis.statistics import LEVEL, Estimate, student
 
@@ -52,6 +53,22 @@ class Crossed:
     image_variance: float
     rest_variance: float
     n_images: int
+
+    @property
+    def of_a_seed(self) -> float:
+        """The variance of one seed's mean, for planning: at least that of the rest, which is a part of it and the better known one."""
+        return len(self.points) * max(self.seed_variance, self.rest_variance)
+
+    @property
+    def of_images(self) -> float:
+        """The variance of the mean that the images leave however many seeds there are, for planning: see ``not_negative``."""
+        return not_negative(self.image_variance - self.rest_variance, self.of_images_error)
+
+    @property
+    def of_images_error(self) -> float:
+        """The standard error of V_I - V_E, two independent mean squares (Searle, Casella and McCulloch 1992, Variance Components, 3.5)."""
+        squares = self.image_variance**2 + self.rest_variance**2 / (len(self.points) - 1)
+        return math.sqrt(2 * squares / self.images.degrees)
 
     def scaled(self, factor: float) -> Crossed:
         """The same in another unit, for example in points with a factor of 100; a negative one turns the sign."""
@@ -110,6 +127,20 @@ def crossed(values: NDArray[np.floating], groups: NDArray[np.integer] | None = N
         rest_variance=rest_variance,
         n_images=m,
     )
+
+
+def not_negative(estimate: float, error: float) -> float:
+    """What a variance is on average, given an unbiased estimate with its standard error and that no variance is negative.
+
+    That is the mean of a normal distribution cut off at zero, the posterior under a flat prior (Hill 1965, JASA 60, and Box and Tiao 1973,
+    Bayesian Inference in Statistical Analysis, chapter 5, for variances between groups). An estimate that is large beside its error stays
+    as it is; one of zero or less, which data often give where the truth is small, becomes a part of its error instead of nothing. An
+    interval has no use for it, since it is no unbiased estimate; a plan has, which must not build on a variance of zero.
+    """
+    if not error > 0:
+        return max(estimate, 0.0)
+    z = estimate / error
+    return estimate + error * math.exp(-z * z / 2 - float(special.log_ndtr(z))) / math.sqrt(2 * math.pi)
 
 
 def _root(variance: float) -> float:

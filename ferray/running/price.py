@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ferray import power
+from ferray.analysis.families import Family, Kind, families
 from ferray.budget import Budget
 from ferray.ledger import Ledger
 from ferray.running.estimate import counted, makespan
@@ -20,23 +21,42 @@ if TYPE_CHECKING:
     from ferray.study import Study
 
 
-@dataclass(frozen=True)
-class Sensitivity:
-    """What effect the study's seeds can show, in accuracy points, against the baseline.
+WORDS: Mapping[Kind, tuple[str, str, str, str]] = {
+    "effect": ("an effect", "the effect", "effect of a factor", "effects of factors"),
+    "step": ("a step", "the step", "step of the path", "steps of the path"),
+    "variant": ("a variant's difference", "the difference", "variant", "variants"),
+    "main_effect": ("a main effect", "the main effect", "main effect", "main effects"),
+    "interaction": ("an interaction", "the interaction", "interaction", "interactions"),
+}
+"""Of each kind of effect: one of them that shows, the one of a seed, and what a family has one of or several."""
 
-    ``smallest`` is NaN for fewer than two seeds; ``needed`` says how many seeds show ``wanted``, the study's ``smallest_effect``, or
-    None where no number of them does; ``floor`` is what the images leave however many seeds there are.
+
+@dataclass(frozen=True)
+class Reach:
+    """What effect of a family the study's seeds can show, in accuracy points.
+
+    ``smallest`` is NaN for fewer than two seeds; ``needed`` says how many seeds show the study's ``smallest_effect``, or None where no
+    number of them does; ``floor`` is what the images leave however many seeds there are.
     """
 
-    seeds: int
+    kind: Kind
     comparisons: int
+    deviation: float  # of one seed's effect
+    smallest: float
+    needed: int | None
+    floor: float
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What the study's seeds can show of each family that the report will judge; ``wanted`` is the study's ``smallest_effect``."""
+
+    seeds: int
     images: int
     split: str
     spread: Spread
-    smallest: float
     wanted: float
-    needed: int | None
-    floor: float
+    families: Sequence[Reach]
 
 
 @dataclass(frozen=True)
@@ -72,24 +92,27 @@ def price(plan: Plan, study: Study, ledger: Ledger, data: Dataset) -> Price:
 
 def _sensitivity(plan: Plan, study: Study, ledger: Ledger, data: Dataset) -> Sensitivity | None:
     """None where nothing is compared."""
-    final = [trial for trial in plan.trials if trial.phase == "final"] or plan.after.expected
-    comparisons = len({trial.variant for trial in final}) - 1
-    if comparisons < 1:
+    design, factors = (study.ablate.design, study.ablate.names) if study.ablate else (None, ())
+    final = {trial.variant for trial in [one for one in plan.trials if one.phase == "final"] or plan.after.expected}
+    variants = [one for one in study.all_variants() if one.name in final]  # tuning may have left some out
+    judged = families(design, study.baseline, variants, factors) if study.baseline in final else []
+    if not judged:
         return None
-    seeds = len(study.all_seeds)
     split = "validation" if "test" in data.missing else "test"
     images = len(data.splits[split])
-    found = spread(ledger, study, plan.trials)
-    variances = found.of_a_seed(images), found.of_images(images)
-    wanted = study.smallest_effect
-    return Sensitivity(
-        seeds,
+    found = spread(ledger, study, plan.trials, judged)
+    reached = [reach(one, found, len(study.all_seeds), images, study.smallest_effect) for one in judged]
+    return Sensitivity(len(study.all_seeds), images, split, found, study.smallest_effect, reached)
+
+
+def reach(family: Family, found: Spread, seeds: int, images: int, wanted: float) -> Reach:
+    """What so many seeds show of a family on so many images, if trials spread like this."""
+    variances, comparisons = (found.of_a_seed(images, family.share), found.of_images(images)), len(family)
+    return Reach(
+        family.kind,
         comparisons,
-        images,
-        split,
-        found,
+        deviation(found, images, family.share),
         power.smallest_effect(*variances, seeds, comparisons, images=images),
-        wanted,
         power.seeds_needed(wanted, *variances, comparisons, images=images),
         power.smallest_effect(*variances, power.MOST_SEEDS, comparisons, images=images),
     )
@@ -165,20 +188,29 @@ def _fit_told(fit: Fit, unit: str) -> str:
 
 
 def _sensitivity_told(one: Sensitivity) -> list[str]:
-    if one.seeds < power.FEWEST_SEEDS:
-        first = f"no effect, however large, is decided by fewer than {power.FEWEST_SEEDS} seeds"
-    else:
-        family = f"{counted(one.comparisons, 'comparison')} to the baseline"
-        first = (
-            f"{one.seeds:,} seeds show an effect of {one.smallest:.2g} accuracy points in {100 * power.POWER:.0f} % of such studies "
-            f"({one.images:,} {one.split} images; two-sided {100 * power.ALPHA:.0f} % by Holm over {family})"
-        )
-    lines = [first, f"one seed's difference deviates by {deviation(one.spread, one.images):.2g} points there: {one.spread.basis}"]
-    if one.needed is None:
-        lines.append(
-            f"{one.wanted:g} points (smallest_effect) are out of reach of any number of seeds: "
-            f"{one.images:,} images hide effects below {one.floor:.2g} points"
-        )
-    elif one.needed > one.seeds:
-        lines.append(f"{one.wanted:g} points (smallest_effect) would take {one.needed:,} seeds, {one.needed - one.seeds:,} more")
-    return lines
+    first = one.families[0]
+    what = WORDS[first.kind][0]
+    lines = [f"no effect, however large, is decided by fewer than {power.FEWEST_SEEDS} seeds"]
+    if one.seeds >= power.FEWEST_SEEDS:
+        share = f"{100 * power.POWER:.0f} % of such studies"
+        about = f"{one.images:,} {one.split} images; two-sided {100 * power.ALPHA:.0f} % by Holm over {_members(first)}"
+        lines = [f"{one.seeds:,} seeds show {what} of {first.smallest:.2g} accuracy points in {share} ({about})"]
+        lines += [
+            f"as often they show {WORDS[other.kind][0]} of {other.smallest:.2g} points (Holm over {_members(other)})"
+            for other in one.families[1:]
+        ]
+    lines.append(f"{WORDS[first.kind][1]} of one seed deviates by {first.deviation:.2g} points there: {one.spread.basis}")
+    return lines + [_needed_told(one, other) for other in one.families if other.needed is None or other.needed > one.seeds]
+
+
+def _members(one: Reach) -> str:
+    _, _, single, several = WORDS[one.kind]
+    return f"{one.comparisons:,} {single if one.comparisons == 1 else several}"
+
+
+def _needed_told(one: Sensitivity, other: Reach) -> str:
+    of = f" for {WORDS[other.kind][0]}" if len(one.families) > 1 else ""
+    if other.needed is None:
+        reason = f"{one.images:,} images hide effects below {other.floor:.2g} points"
+        return f"{one.wanted:g} points (smallest_effect){of} are out of reach of any number of seeds: {reason}"
+    return f"{one.wanted:g} points (smallest_effect){of} would take {other.needed:,} seeds, {other.needed - one.seeds:,} more"
