@@ -18,6 +18,7 @@ from ferray.analysis.image_groups import image_groups
 from ferray.analysis.per_image import per_image
 from ferray.analysis.results import Results
 from ferray.analysis.statistics import Estimate, student
+from ferray.analysis.verdicts import FEWEST_SEEDS
 from ferray.analysis.wording import plural, setting, signed
 from ferray.config import flatten
 from ferray.errors import LedgerError
@@ -141,10 +142,10 @@ def _match(first: Results, second: Results, left: Claim, right: Claim, *, same_d
 
 
 def _shared(first: Results, second: Results, left: Claim, right: Claim) -> Estimate | None:
-    """The difference paired by seed and image, where the studies share at least two seeds and their images."""
+    """The difference paired by seed and image, where the studies share their images and seeds enough for an interval."""
     tables = [_rows(results, claim) for results, claim in ((first, left), (second, right))]
     seeds = [seed for seed in tables[0] if seed in tables[1]]
-    if len(seeds) < 2:
+    if len(seeds) < FEWEST_SEEDS:
         return None
     values = np.stack([tables[0][seed] - tables[1][seed] for seed in seeds])
     scale = (-1.0 if left.metric == "loss" else 1.0) * (1.0 if left.unit == "nats" else 100.0)
@@ -165,7 +166,7 @@ def welch(left: Estimate, right: Estimate) -> Estimate:
     """The difference of two independent estimates over seeds and images: variances are added, those of seeds and of images apart.
 
     Each sum has the degrees of freedom of Welch (1947, Biometrika 34). Speaks about what the two speak about; ``n`` is the smaller one.
-    Without both errors there is no interval.
+    Without both errors, as with fewer than three seeds, there is no interval.
     """
     both = (left, right)
     of_seeds = [((1 - one.image_share) * one.error**2, one.degrees) for one in both]
