@@ -99,7 +99,10 @@ def test_else_on_an_assumption_that_is_told_as_one(ledger: Ledger) -> None:
         plan = make_plan(other.model_copy(update={"name": "another"}), ledger.path if other.name == "dnn" else ledger.path / "none")
         assert plan.price is not None
         assert plan.price.sensitivity is not None
-        assert "an assumption, since too few finished trials tell" in "\n".join(sentences(plan.price))
+        told = "\n".join(sentences(plan.price))
+        assert "an assumption, since too few finished trials tell" in told
+        assert "if the assumption below holds, 5 seeds show" in told or "decided by fewer than 3 seeds" in told
+        assert "\nthen 0.5 points (smallest_effect) are out of reach" in told
 
 
 def test_a_spread_is_measured_as_it_was_planted() -> None:
@@ -177,6 +180,44 @@ def test_what_a_budget_reaches_is_told() -> None:
     assert told(True, 5) == f"{begin}, which suffices"
     assert told(None, None) == f"{begin}; whether it suffices is not known yet"
     assert told(False, 2) == f"{begin}, which does not suffice: 2 of 5 seeds will be whole in all variants, and the study goes on with more"
+    assert told(False, None) == f"{begin}, which may not suffice for tuning and confirmation; the study goes on with more"
+
+
+def test_a_budget_that_is_spent_already_is_told_as_spent_in_its_own_unit() -> None:
+    def told(budget: Budget, suffices: bool | None, whole: int | None) -> str:
+        return sentences(Price("GPU", 0.0, None, None, Fit(budget, 5.0, suffices, whole, 5)))[0]
+
+    begin = "the budget of 4 processor-hours is spent (5.0 processor-hours so far)"
+    hours = Budget(processor_hours=4.0)
+    assert told(hours, True, 5) == f"{begin}, and nothing is left to run"
+    more = "2 of 5 seeds will be whole in all variants, and the study goes on with more"
+    assert told(hours, False, 2) == f"{begin}, so that a run begins no trial; {more}"
+    assert told(hours, None, None) == f"{begin}, so that a run begins no trial; the study goes on with more"
+    assert told(Budget(gpu_hours=6.0), True, 5) == "the budget is 6 GPU-hours, 5.0 GPU-hours of it spent, which suffices"
+
+
+def test_a_seed_with_a_failed_trial_is_not_whole_unless_it_is_tried_again() -> None:
+    planned = study(seeds=3, budget={"processor_hours": 50.0})
+    trials = planned.plan()
+    states = {one.key: "failed" if one == trials[0] else "to run" for one in trials}
+    pace = Pace({trial.key: 3600.0 for trial in trials}, "1 earlier trial")
+    for retry, whole in ((False, 2), (True, 3)):
+        plan = Plan("tiny", "data", trials, states, {}, retry, Machine(2, 0), 2, 1.0, 0.0, pace)
+        assert price._fit(plan, planned, 0.0) == Fit(planned.budget, 0.0, True, whole, 3)
+
+
+def test_a_tuned_study_costs_tuning_and_at_most_two_confirmations_of_each_seed(ledger: Ledger) -> None:
+    tuned = study(seeds=3, search={"width": {"grid_search": [0.05, 0.06, 0.07]}}, tuning={"seeds": 2})
+    plan = make_plan(tuned, ledger.path)
+    assert plan.price is not None
+    assert plan.trial_seconds is not None
+    assert len(plan.to_run) == 2 * 3 * 2  # variants, samples, seeds
+    assert len(plan.after.expected) == 3 * (1 + 2)  # the baseline, and the other one frozen and at its own settings
+    assert all(trial.config.epochs == 1 for trial in plan.after.expected)
+    seconds = [plan.pace.seconds[trial.key] for trial in [*plan.to_run, *plan.after.expected]]
+    assert plan.price.left == pytest.approx(plan.processors * sum(seconds))
+    assert plan.price.is_most
+    assert sentences(replace(plan.price, left=7200.0))[0] == "the whole study: at most 2.0 processor-hours, all to come"
 
 
 def test_one_seed_shows_nothing(tmp_path: Path) -> None:

@@ -61,7 +61,10 @@ class Sensitivity:
 
 @dataclass(frozen=True)
 class Fit:
-    """How far a budget goes: whether it suffices, and how many of the seeds are whole by then; both None where no pace is known."""
+    """How far a budget goes: whether it suffices, and how many of the seeds are whole by then; both None where no pace is known.
+
+    A seed with a failed trial that stays as it is never is whole. Of a study that still tunes the most that it may take is meant.
+    """
 
     budget: Budget
     spent: float  # hours of its unit
@@ -72,13 +75,17 @@ class Fit:
 
 @dataclass(frozen=True)
 class Price:
-    """Seconds of GPUs, or of processors where there are none, spent and to be spent; None where no pace is known."""
+    """Seconds of GPUs, or of processors where there are none, spent and to be spent; None where no pace is known.
+
+    ``is_most`` says that ``left`` is the most it may be, since tuning decides what follows, or stops trials.
+    """
 
     unit: str
     spent: float
     left: float | None
     sensitivity: Sensitivity | None
     fit: Fit | None
+    is_most: bool = False
 
 
 def price(plan: Plan, study: Study, ledger: Ledger, data: Dataset) -> Price:
@@ -87,7 +94,8 @@ def price(plan: Plan, study: Study, ledger: Ledger, data: Dataset) -> Price:
     unique = {trial.key for trial in plan.trials}
     recorded = recorded_seconds(ledger, unique)
     left = None if plan.trial_seconds is None else each * plan.trial_seconds
-    return Price(unit, each * recorded, left, _sensitivity(plan, study, ledger, data), _fit(plan, study, recorded))
+    is_most = bool(plan.after.expected) or any(trial.stopping for trial in plan.to_run)
+    return Price(unit, each * recorded, left, _sensitivity(plan, study, ledger, data), _fit(plan, study, recorded), is_most)
 
 
 def _sensitivity(plan: Plan, study: Study, ledger: Ledger, data: Dataset) -> Sensitivity | None:
@@ -136,7 +144,8 @@ def _fit(plan: Plan, study: Study, recorded: float) -> Fit | None:
     if following:  # tuning comes first, and tells how final trials are set
         suffices = _cost(jobs, rate, plan.slots) + _cost(following, rate, plan.slots) <= room
         return Fit(study.budget, spent / 3600, suffices, seeds if suffices else None, seeds)
-    broken = {trial.config.seed for trial in judging if trial.key in cut}
+    lost = {key for key, state in plan.states.items() if state == "failed" and not plan.retry_failed}
+    broken = {trial.config.seed for trial in judging if trial.key in cut | lost}
     if any(trial.phase == "tuning" and trial.key in cut for trial in plan.trials):
         broken = {trial.config.seed for trial in judging}
     return Fit(study.budget, spent / 3600, not cut, seeds - len(broken), seeds)
@@ -160,7 +169,7 @@ def sentences(told: Price | None) -> list[str]:
         return []
     lines = [_whole(told)] if told.spent or told.left else []
     if told.fit is not None:
-        lines.append(_fit_told(told.fit, told.unit))
+        lines.append(_fit_told(told.fit))
     return lines + ([] if told.sensitivity is None else _sensitivity_told(told.sensitivity))
 
 
@@ -168,39 +177,50 @@ def _whole(told: Price) -> str:
     if told.left is None:
         return f"the whole study: {hours(told.spent, told.unit)} spent; what is left is not known yet"
     parts = {"spent": told.spent, "to come": told.left}
-    whole = f"the whole study: {hours(told.spent + told.left, told.unit)}"
+    most = "at most " if told.is_most and told.left else ""
+    whole = f"the whole study: {most}{hours(told.spent + told.left, told.unit)}"
     if all(seconds >= 60 for seconds in parts.values()):
         return f"{whole}, {' and '.join(f'{hours(seconds, told.unit)} of it {what}' for what, seconds in parts.items())}"
     return whole if all(parts.values()) else f"{whole}, all {'spent' if told.spent else 'to come'}"
 
 
-def _fit_told(fit: Fit, unit: str) -> str:
-    spent = f", {hours(3600 * fit.spent, unit)} of it spent" if fit.spent else ""
-    begin = f"the budget is {fit.budget.told()}{spent}"
+def _fit_told(fit: Fit) -> str:
+    unit = "GPU" if fit.budget.unit == "gpu_hours" else "processor"
+    spent = hours(3600 * fit.spent, unit)
+    begin = f"the budget is {fit.budget.told()}{f', {spent} of it spent' if fit.spent else ''}"
+    if fit.spent >= fit.budget.amount:
+        begin = f"the budget of {fit.budget.told()} is spent ({spent} so far)"
+        if not fit.suffices:
+            return f"{begin}, so that a run begins no trial; {_whole_told(fit)}the study goes on with more"
+        return f"{begin}, and nothing is left to run"
     if fit.suffices is None:
         return f"{begin}; whether it suffices is not known yet"
     if fit.suffices:
         return f"{begin}, which suffices"
     if fit.whole_seeds is None:
-        return f"{begin}, which does not suffice for tuning and confirmation; the study goes on with more"
-    whole = f"{fit.whole_seeds} of {counted(fit.seeds, 'seed')}"
-    return f"{begin}, which does not suffice: {whole} will be whole in all variants, and the study goes on with more"
+        return f"{begin}, which may not suffice for tuning and confirmation; the study goes on with more"
+    return f"{begin}, which does not suffice: {_whole_told(fit)}the study goes on with more"
+
+
+def _whole_told(fit: Fit) -> str:
+    return "" if fit.whole_seeds is None else f"{fit.whole_seeds} of {counted(fit.seeds, 'seed')} will be whole in all variants, and "
 
 
 def _sensitivity_told(one: Sensitivity) -> list[str]:
     first = one.families[0]
     what = WORDS[first.kind][0]
+    provided, then = ("if the assumption below holds, ", "then ") if one.spread.is_assumed else ("", "")
     lines = [f"no effect, however large, is decided by fewer than {power.FEWEST_SEEDS} seeds"]
     if one.seeds >= power.FEWEST_SEEDS:
         share = f"{100 * power.POWER:.0f} % of such studies"
         about = f"{one.images:,} {one.split} images; two-sided {100 * power.ALPHA:.0f} % by Holm over {_members(first)}"
-        lines = [f"{one.seeds:,} seeds show {what} of {first.smallest:.2g} accuracy points in {share} ({about})"]
+        lines = [f"{provided}{one.seeds:,} seeds show {what} of {first.smallest:.2g} accuracy points in {share} ({about})"]
         lines += [
             f"as often they show {WORDS[other.kind][0]} of {other.smallest:.2g} points (Holm over {_members(other)})"
             for other in one.families[1:]
         ]
     lines.append(f"{WORDS[first.kind][1]} of one seed deviates by {first.deviation:.2g} points there: {one.spread.basis}")
-    return lines + [_needed_told(one, other) for other in one.families if other.needed is None or other.needed > one.seeds]
+    return lines + [then + _needed_told(one, other) for other in one.families if other.needed is None or other.needed > one.seeds]
 
 
 def _members(one: Reach) -> str:

@@ -50,6 +50,7 @@ class Spread:
     lasting: float
     passing: float
     basis: str
+    is_assumed: bool = False
 
     def of_a_seed(self, images: int, share: float = 1.0) -> float:
         """The variance of one seed's difference on so many images, the rest included."""
@@ -67,7 +68,7 @@ def assumed() -> Spread:
         f"an assumption, since too few finished trials tell: {TRAINING_DEVIATION:g} points through training, and "
         f"{100 * DISCORDANCE:.0f} % of the images on which one of two networks is right and the other wrong, a third of them in every seed"
     )
-    return Spread(TRAINING_DEVIATION**2, LASTING * share, (1 - LASTING) * share, basis)
+    return Spread(TRAINING_DEVIATION**2, LASTING * share, (1 - LASTING) * share, basis, is_assumed=True)
 
 
 def spread(ledger: Ledger, study: Study, trials: Sequence[Trial], judged: Sequence[Family] = ()) -> Spread:
