@@ -11,7 +11,7 @@ from ferray.analysis.crossed import SPEAKS_ABOUT
 from ferray.analysis.effect_sentences import ORDER, brackets
 from ferray.analysis.per_image import CLASS
 from ferray.analysis.results import Results
-from ferray.analysis.verdicts import ALPHA
+from ferray.analysis.verdicts import ALPHA, FEWEST_SEEDS
 from ferray.analysis.wording import listed, plain, signed
 
 SHOWN_CLASSES = 4
@@ -37,7 +37,7 @@ def reading(results: Results, claims: Sequence[Claim], *, searched: bool = False
             f"{100 * ALPHA:g} %, while the intervals are of 95 % each.",
             f"An effect counts as none where it is shown to be smaller than {margin} points (`smallest_effect`), even if it is not zero; "
             "'inconclusive' is not 'no effect'. Seeds needed to decide are those of which four in five such studies would decide, if the "
-            "effect and its spread are as they were found here.",
+            "effect and its spread are as they were found here; images that seem to add no spread are taken to add what they may.",
         ]
     if results.ablation.get("design") in WHOLE:
         sentences.append(
@@ -67,7 +67,7 @@ def caption(info: AblationInfo) -> str:
     """What each mark of the figure means, and what each interval speaks about."""
     return (
         f"Effects in accuracy points on the {info.label} set; right of zero is better. The thick line is the 95 % interval that the "
-        f"verdict rests on: {SPEAKS_ABOUT['both']}. The thin solid line below it speaks of {SPEAKS_ABOUT['seeds']}, with a dot for each of "
+        f"verdict rests on: {SPEAKS_ABOUT['both']}; it takes {FEWEST_SEEDS} seeds. The thin solid line below it speaks of {SPEAKS_ABOUT['seeds']}, with a dot for each of "
         f"the n paired seeds; the dashed one of {SPEAKS_ABOUT['images']}. Effects inside the grey band, of at most {info.margin:g} points, "
         "are too small to count."
     )
