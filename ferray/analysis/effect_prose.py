@@ -67,7 +67,8 @@ def caption(info: AblationInfo) -> str:
     """What each mark of the figure means, and what each interval speaks about."""
     return (
         f"Effects in accuracy points on the {info.label} set; right of zero is better. The thick line is the 95 % interval that the "
-        f"verdict rests on: {SPEAKS_ABOUT['both']}; it takes {FEWEST_SEEDS} seeds. The thin solid line below it speaks of {SPEAKS_ABOUT['seeds']}, with a dot for each of "
+        f"verdict rests on: {SPEAKS_ABOUT['both']}; it takes {FEWEST_SEEDS} seeds. "
+        f"The thin solid line below it speaks of {SPEAKS_ABOUT['seeds']}, with a dot for each of "
         f"the n paired seeds; the dashed one of {SPEAKS_ABOUT['images']}. Effects inside the grey band, of at most {info.margin:g} points, "
         "are too small to count."
     )
