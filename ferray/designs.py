@@ -91,6 +91,8 @@ class Ablation(Frozen):
         factors = ", ".join(self.names)
         match self.design:
             case "path":
+                if number == 1:
+                    return [f"design path: {factors} taken away"]
                 return [f"design path: {factors} taken away one after the other, so that what a step shows depends on the order"]
             case "leave_one_out":
                 return [f"design leave_one_out: each of {factors} taken away by itself"]

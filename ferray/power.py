@@ -49,12 +49,9 @@ def smallest_effect(
     due to the images and stays with infinitely many seeds, ``comparisons`` the size of the family. ``images`` gives the images' degrees
     of freedom. NaN for fewer than two seeds, from which nothing follows. Raises ValueError for a variance that is negative or no number.
     """
-    _check(seed_variance, image_variance, comparisons)
-    if seeds < 2:
-        return math.nan
-    error = standard_error(seed_variance, image_variance, seeds)
-    if error == 0:
-        return 0.0
+    error = _error(seed_variance, image_variance, seeds, comparisons)
+    if not error > 0:
+        return error
     bounds = _bounds(seed_variance, image_variance, seeds, alpha / comparisons / 2, images)
     most = float(bounds.max()) + 20 * error
     return float(optimize.brentq(lambda effect: _shows(effect, error, bounds) - power, 0.0, most)) if power > alpha / comparisons else 0.0
@@ -71,12 +68,9 @@ def power_of(
     images: float = math.inf,
 ) -> float:
     """The share of studies of so many seeds in which a true difference shows as one, either way; see ``smallest_effect``."""
-    _check(seed_variance, image_variance, comparisons)
-    if seeds < 2:
-        return 0.0
-    error = standard_error(seed_variance, image_variance, seeds)
-    if error == 0:
-        return float(effect != 0)
+    error = _error(seed_variance, image_variance, seeds, comparisons)
+    if not error > 0:
+        return float(error == 0 and effect != 0)
     return _shows(effect, error, _bounds(seed_variance, image_variance, seeds, alpha / comparisons / 2, images))
 
 
@@ -95,12 +89,9 @@ def equivalence_power(
 
     Phillips (1990, J Pharmacokinet Biopharm 18) gives the same as an integral over the estimated error.
     """
-    _check(seed_variance, image_variance, comparisons)
-    if seeds < 2:
-        return 0.0
-    error = standard_error(seed_variance, image_variance, seeds)
-    if error == 0:
-        return float(abs(effect) < margin)
+    error = _error(seed_variance, image_variance, seeds, comparisons)
+    if not error > 0:
+        return float(error == 0 and abs(effect) < margin)
     room = margin - _bounds(seed_variance, image_variance, seeds, alpha / comparisons, images)
     inside = special.ndtr((room - effect) / error) - special.ndtr((-room - effect) / error)
     return float(np.where(room > 0, inside, 0.0).mean())
@@ -132,16 +123,16 @@ def seeds_needed(
     return min((one for one in found if one is not None), default=None)
 
 
-def standard_error(seed_variance: float, image_variance: float, seeds: int) -> float:
-    """Of the mean difference over so many seeds."""
-    return math.sqrt(seed_variance / seeds + image_variance)
+def _error(seed_variance: float, image_variance: float, seeds: int, comparisons: int) -> float:
+    """The standard error of the mean difference, NaN for fewer than two seeds; zero where nothing varies, so that every study shows it.
 
-
-def _check(seed_variance: float, image_variance: float, comparisons: int) -> None:
+    Raises ValueError where a variance is negative or no number, or there is nothing to compare.
+    """
     if not (seed_variance >= 0 and image_variance >= 0 and comparisons >= 1):
         raise ValueError(
             f"variances must not be negative, nor comparisons fewer than one: {seed_variance}, {image_variance}, {comparisons}"
         )
+    return math.sqrt(seed_variance / seeds + image_variance) if seeds > 1 else math.nan
 
 
 def _fewest(reached: Callable[[int], float], power: float) -> int | None:

@@ -36,8 +36,8 @@ def main(
 ) -> None:
     """Runs what the ledger does not have of a study yet, and writes its report.
 
-    Exit status: 0, all trials have ended well; 1, some failed; 2, a mistake in what was asked for; 3, the study's budget is spent and
-    trials are left; 130, interrupted.
+    Exit status: 0, all trials have ended well; 1, some failed, whether or not the budget is spent too; 2, a mistake in what was asked
+    for; 3, none failed, the study's budget is spent and trials are left; 130, interrupted.
     """
     file = find(study)
     display = fitting(_say)

@@ -111,7 +111,7 @@ What the simulations changed: with three seeds, Satterthwaite's degrees of freed
 images some (96.5 % at the level of 99 % that Holm asks of five comparisons), and taking the larger of several variances covers up to 98 %
 or more where seeds do little. The interval over both now weighs the tails of the two t distributions by their shares of the variance
 (`Estimate.tail`): between 94.8 and 96.4 % for any mixture of normal seeds and images, at 99 % between 99.0 and 99.6 %. With two seeds
-that falls to 92.2 %; two seeds have no verdict.
+that falls to 92.2 %; two seeds have no verdict, and no interval over both.
 
 What to know besides: where seeds have heavy tails, or a network in twenty collapses in all variants alike, intervals may cover in more
 than 97 %: a rare large value makes them wide, which costs power and no false verdict. Among missing trials are studies with two pairs of

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ferray.analysis.answers import Answers
 from ferray.analysis.confusion import confusion_info
 from ferray.analysis.confusion_claims import changes_table, rate_claims, rates_table
-from ferray.analysis.confusion_rates import CROSSED, EXACT, ONE_SEED, certain, change_claims, changes, rates, share_interval
+from ferray.analysis.confusion_rates import CROSSED, EXACT, FEW_SEEDS, certain, change_claims, changes, rates, share_interval
 from ferray.analysis.crossed import crossed
 from ferray.analysis.results import Results
 from ferray.analysis.statements import Statement, class_called, statement_claims, statements_info
@@ -73,7 +73,7 @@ def test_a_pair_that_never_occurs_is_as_uncertain_as_its_images_are_few() -> Non
 def test_one_seed_has_the_exact_interval_over_images() -> None:
     own = Answers("v", "test", (0,), ("key",), np.eye(2, dtype=np.float32)[[[0, 0, 0, 1, 1]]], np.array([0, 0, 0, 0, 1]))
     (first, second) = rates(own, ("a", "b"))
-    assert (first.true, first.count, first.images, first.method) == ("a", 1, 4, ONE_SEED)
+    assert (first.true, first.count, first.images, first.method) == ("a", 1, 4, FEW_SEEDS)
     assert (first.share.low, first.share.high) == pytest.approx((100 * clopper_pearson(1, 4).low, 100 * clopper_pearson(1, 4).high))
     assert (second.true, second.count) == ("b", 0)
 

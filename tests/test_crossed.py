@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar  # type: ignore[import-untyped]
 
-from ferray.analysis.crossed import crossed
+from ferray.analysis.crossed import crossed, not_negative
 
 
 def made(
@@ -120,6 +120,35 @@ def test_intervals_over_images_that_seeds_draw_cover_the_mean_of_all_images() ->
 def test_one_seed_has_an_interval_over_images_alone() -> None:
     one = crossed(made(1, 50))
     assert (one.seeds.has_interval, one.images.has_interval, one.both.has_interval) == (False, True, False)
+
+
+def test_two_seeds_have_no_interval_over_both_which_would_cover_too_rarely() -> None:
+    two = crossed(made(2, 50))
+    assert (two.seeds.has_interval, two.images.has_interval, two.both.has_interval) == (True, True, False)
+    assert math.isnan(two.both.p)
+    assert math.isnan(two.both.error)
+    assert two.both.mean == pytest.approx(made(2, 50).mean())
+    assert crossed(made(3, 50)).both.has_interval
+
+
+@pytest.mark.parametrize("of_images", [0.0, 0.1, 0.3])
+def test_for_a_plan_the_images_never_add_nothing_and_seeds_no_less_than_the_rest(of_images: float) -> None:
+    found = [crossed(made(4, 200, of_seeds=0.02, of_images=of_images, seed=world)) for world in range(400)]
+    unclipped = np.array([one.image_variance - one.rest_variance for one in found])
+    planned = np.array([one.of_images for one in found])
+    assert (planned > np.maximum(unclipped, 0)).all()
+    assert np.mean([one.of_images_error for one in found]) == pytest.approx(unclipped.std(), rel=0.15)
+    # What is large beside its error stays; what hides in it is taken to be of its size.
+    assert planned.mean() - of_images**2 / 200 < np.std(unclipped)
+    assert all(one.of_a_seed >= 4 * one.rest_variance for one in found)
+
+
+def test_a_variance_is_not_negative() -> None:
+    # The mean of a normal distribution cut off at zero.
+    for estimate in (-3.0, 0.0, 0.5, 8.0):
+        assert not_negative(estimate, 2.0) == pytest.approx(stats.truncnorm(-estimate / 2, np.inf, loc=estimate, scale=2).mean(), rel=1e-6)
+    assert (not_negative(-1.0, 0.0), not_negative(1.0, 0.0)) == (0.0, 1.0)
+    assert 0 < not_negative(-100.0, 2.0) < 0.1
 
 
 def test_images_that_belong_together_are_one() -> None:

@@ -167,7 +167,9 @@ def test_fewer_than_three_paired_seeds_have_no_verdict_and_the_reason(tmp_path: 
     for claim in effect_claims(Results.load(tmp_path, "report")):
         assert claim.verdict is None
         assert math.isnan(claim.p_adjusted)
-        assert any("2 paired seeds: a verdict takes 3" in caveat for caveat in claim.caveats)
+        assert any("2 paired seeds: a verdict and an interval over seeds and images take 3" in caveat for caveat in claim.caveats)
+        assert [claim.estimates[name].has_interval for name in ("seeds", "images", "both")] == [True, True, False]
+        assert "(over images)" in claim.sentence
 
 
 def test_a_setting_that_reaches_nothing_has_no_verdict(tmp_path: Path) -> None:

@@ -156,8 +156,9 @@ ALLOWED = {
     "running.display": {"running.estimate", "ledger", "running.live"},
     "running.live": {"running.display", "running.estimate"},
     "running.progress": {"running.estimate", "running.meter", "ledger"},
-    "running.spread": {"analysis.crossed", "errors", "ledger"},  # of the read half the arithmetic alone, which knows no ledger
-    "running.price": {"budget", "ledger", "power", "running.estimate", "running.meter", "running.spread"},
+    # of the read half the arithmetic, and what a design judges, since the plan prices what the report will say
+    "running.spread": {"analysis.crossed", "analysis.families", "errors", "ledger"},
+    "running.price": {"analysis.families", "budget", "ledger", "power", "running.estimate", "running.meter", "running.spread"},
     "running.plan": {
         "running.check",
         "running.confirmation",

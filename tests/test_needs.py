@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ferray.analysis.crossed import Crossed, crossed
 from ferray.analysis.needs import MOST_IMAGES, needs
+from ferray.analysis.verdicts import decide
+from simulations.worlds import World, draw
 
 
 def table(effect: float, seeds: int, images: int, of_seeds: float, of_images: float) -> Crossed:
@@ -38,6 +42,36 @@ def test_a_spread_over_images_takes_more_images() -> None:
     assert found.more_seeds is not None
     assert 400 < found.images < 100 * MOST_IMAGES
     assert found.images % 10 == 0
+
+
+@pytest.mark.parametrize(("effect", "margin"), [(3.0, 0.5), (0.0, 2.5)])
+def test_so_many_seeds_decide_four_of_five_studies_where_images_seem_to_add_nothing(effect: float, margin: float) -> None:
+    """In a world where an image is as easy for one variant as for the other, and studies see no more than the rest in their images."""
+    world = World(5, 300, effects=(effect,), own=0.05, spread=0.3, margin=margin)
+    generator = np.random.default_rng(3)
+    asked, clipped = [], 0
+    while clipped < 25:
+        found = crossed(draw(world, generator).tables[0]).scaled(100)
+        if found.image_variance <= found.rest_variance:
+            clipped += 1
+            asked.append(needs(replace(found, both=replace(found.both, mean=effect)), margin, 1, 300).seeds)
+    assert None not in asked
+    decided = []
+    for seeds in asked:
+        for _ in range(16):
+            again = crossed(draw(replace(world, seeds=seeds), generator).tables[0]).scaled(100)
+            decided.append(decide([again.both], margin)[0].verdict != "inconclusive")
+    assert 0.76 < np.mean(decided) < 0.95  # of no effect, 0.68 if the images add nothing to the variance
+
+
+def test_where_images_may_hide_the_effect_no_number_of_seeds_is_said_to_decide() -> None:
+    generator = np.random.default_rng(2)
+    values = generator.choice([-1.0, 0.0, 1.0], p=[0.08, 0.84, 0.08], size=(5, 400))
+    values += 0.002 - values.mean()
+    # Every image is drawn anew for each seed, so that the images' own variance is estimated as about zero.
+    found = crossed(values).scaled(100)
+    assert found.image_variance < 1.1 * found.rest_variance
+    assert needs(found, 0.5, 1, 400).seeds is None
 
 
 def test_more_than_the_seeds_that_did_not_decide_are_needed() -> None:

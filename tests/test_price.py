@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from PIL import Image
 from studies import tiny
 
 from ferray import power
+from ferray.analysis.families import Family
 from ferray.budget import Budget
 from ferray.ledger import Ledger
 from ferray.running import price, spread
@@ -70,10 +71,11 @@ def test_the_smallest_effect_rests_on_the_finished_trials_of_the_study(ledger: L
     assert plan.price is not None
     one = plan.price.sensitivity
     assert one is not None
-    assert (one.seeds, one.comparisons, one.split) == (5, 1, "test")
+    (effects,) = one.families
+    assert (one.seeds, effects.kind, effects.comparisons, one.split) == (5, "effect", 1, "test")
     assert one.spread.basis == "by finished trials of this study, 5 paired differences on validation"
     variances = one.spread.of_a_seed(one.images), one.spread.of_images(one.images)
-    assert one.smallest == power.smallest_effect(*variances, 5, 1, images=one.images)
+    assert effects.smallest == power.smallest_effect(*variances, 5, 1, images=one.images)
     told = sentences(plan.price)
     assert re.match(r"5 seeds show an effect of [\d.]+ accuracy points in 80 % of such studies \(\d+ test images; two-sided 5 %", told[1])
     assert told[2].endswith(one.spread.basis)
@@ -98,7 +100,10 @@ def test_else_on_an_assumption_that_is_told_as_one(ledger: Ledger) -> None:
         plan = make_plan(other.model_copy(update={"name": "another"}), ledger.path if other.name == "dnn" else ledger.path / "none")
         assert plan.price is not None
         assert plan.price.sensitivity is not None
-        assert "an assumption, since too few finished trials tell" in "\n".join(sentences(plan.price))
+        told = "\n".join(sentences(plan.price))
+        assert "an assumption, since too few finished trials tell" in told
+        assert "if the assumption below holds, 5 seeds show" in told or "decided by fewer than 3 seeds" in told
+        assert "\nthen 0.5 points (smallest_effect) are out of reach" in told
 
 
 def test_a_spread_is_measured_as_it_was_planted() -> None:
@@ -107,10 +112,11 @@ def test_a_spread_is_measured_as_it_was_planted() -> None:
     for _ in range(40):
         table = 2.0 * random.normal(size=(5, 1)) + 20.0 * random.normal(size=(1, 500)) + 40.0 * random.normal(size=(5, 500))
         parts.append(spread._parts(table))
-    training, lasting, passing, degrees = np.mean(parts, axis=0)
+    training, lasting, error, passing, degrees = np.mean([astuple(one) for one in parts], axis=0)
     assert degrees == 4
     assert training == pytest.approx(4.0, rel=0.3)
     assert lasting == pytest.approx(400.0, rel=0.1)
+    assert error == pytest.approx(np.std([one.lasting for one in parts]), rel=0.3)
     assert passing == pytest.approx(1600.0, rel=0.05)
 
 
@@ -118,13 +124,10 @@ def test_more_seeds_are_told_where_they_reach_what_counts_and_images_where_none_
     known = spread.Spread(training=1.0, lasting=500.0, passing=1000.0, basis="assumed")
 
     def told(wanted: float, seeds: int, images: int = 4000) -> list[str]:
-        variances = known.of_a_seed(images), known.of_images(images)
-        floor = power.smallest_effect(*variances, power.MOST_SEEDS)
-        needed = power.seeds_needed(wanted, *variances)
-        one = price.Sensitivity(seeds, 1, images, "test", known, power.smallest_effect(*variances, seeds), wanted, needed, floor)
-        return sentences(Price("GPU", 0.0, None, one, None))
+        reached = price.reach(Family("effect", ({"a": 1.0, "b": -1.0},)), known, seeds, images, wanted)
+        return sentences(Price("GPU", 0.0, None, price.Sensitivity(seeds, images, "test", known, wanted, [reached]), None))
 
-    needed = power.seeds_needed(1.5, known.of_a_seed(4000), known.of_images(4000))
+    needed = power.seeds_needed(1.5, known.of_a_seed(4000), known.of_images(4000), images=4000)
     assert needed is not None
     assert told(1.5, 3)[-1] == f"1.5 points (smallest_effect) would take {needed} seeds, {needed - 3} more"
     assert len(told(1.5, needed)) == 2
@@ -178,20 +181,59 @@ def test_what_a_budget_reaches_is_told() -> None:
     assert told(True, 5) == f"{begin}, which suffices"
     assert told(None, None) == f"{begin}; whether it suffices is not known yet"
     assert told(False, 2) == f"{begin}, which does not suffice: 2 of 5 seeds will be whole in all variants, and the study goes on with more"
+    assert told(False, None) == f"{begin}, which may not suffice for tuning and confirmation; the study goes on with more"
+
+
+def test_a_budget_that_is_spent_already_is_told_as_spent_in_its_own_unit() -> None:
+    def told(budget: Budget, suffices: bool | None, whole: int | None) -> str:
+        return sentences(Price("GPU", 0.0, None, None, Fit(budget, 5.0, suffices, whole, 5)))[0]
+
+    begin = "the budget of 4 processor-hours is spent (5.0 processor-hours so far)"
+    hours = Budget(processor_hours=4.0)
+    assert told(hours, True, 5) == f"{begin}, and nothing is left to run"
+    more = "2 of 5 seeds will be whole in all variants, and the study goes on with more"
+    assert told(hours, False, 2) == f"{begin}, so that a run begins no trial; {more}"
+    assert told(hours, None, None) == f"{begin}, so that a run begins no trial; the study goes on with more"
+    assert told(Budget(gpu_hours=6.0), True, 5) == "the budget is 6 GPU-hours, 5.0 GPU-hours of it spent, which suffices"
+
+
+def test_a_seed_with_a_failed_trial_is_not_whole_unless_it_is_tried_again() -> None:
+    planned = study(seeds=3, budget={"processor_hours": 50.0})
+    trials = planned.plan()
+    states = {one.key: "failed" if one == trials[0] else "to run" for one in trials}
+    pace = Pace({trial.key: 3600.0 for trial in trials}, "1 earlier trial")
+    for retry, whole in ((False, 2), (True, 3)):
+        plan = Plan("tiny", "data", trials, states, {}, retry, Machine(2, 0), 2, 1.0, 0.0, pace)
+        assert price._fit(plan, planned, 0.0) == Fit(planned.budget, 0.0, True, whole, 3)
+
+
+def test_a_tuned_study_costs_tuning_and_at_most_two_confirmations_of_each_seed(ledger: Ledger) -> None:
+    tuned = study(seeds=3, search={"width": {"grid_search": [0.05, 0.06, 0.07]}}, tuning={"seeds": 2})
+    plan = make_plan(tuned, ledger.path)
+    assert plan.price is not None
+    assert plan.trial_seconds is not None
+    assert len(plan.to_run) == 2 * 3 * 2  # variants, samples, seeds
+    assert len(plan.after.expected) == 3 * (1 + 2)  # the baseline, and the other one frozen and at its own settings
+    assert all(trial.config.epochs == 1 for trial in plan.after.expected)
+    seconds = [plan.pace.seconds[trial.key] for trial in [*plan.to_run, *plan.after.expected]]
+    assert plan.price.left == pytest.approx(plan.processors * sum(seconds))
+    assert plan.price.is_most
+    assert sentences(replace(plan.price, left=7200.0))[0] == "the whole study: at most 2.0 processor-hours, all to come"
 
 
 def test_one_seed_shows_nothing(tmp_path: Path) -> None:
     plan = make_plan(study(seeds=1), tmp_path)
     assert plan.price is not None
     assert plan.price.sensitivity is not None
-    assert math.isnan(plan.price.sensitivity.smallest)
+    assert math.isnan(plan.price.sensitivity.families[0].smallest)
+    assert "no effect, however large, is decided by fewer than 3 seeds" in sentences(plan.price)
 
 
 def test_a_spread_on_images_that_seeds_drew_is_that_within_and_between_seeds() -> None:
     random = np.random.default_rng(2)
     parts = [spread._redrawn_parts(2.0 * random.normal(size=(5, 1)) + 40.0 * random.normal(size=(5, 500))) for _ in range(60)]
-    training, lasting, passing, degrees = np.mean(parts, axis=0)
-    assert degrees == 4
+    training, lasting, passing = (float(np.mean([getattr(one, name) for one in parts])) for name in ("training", "lasting", "passing"))
+    assert parts[0].degrees == 4
     assert training == pytest.approx(4.0, rel=0.3)
     assert lasting + passing == pytest.approx(1600.0, rel=0.05)
     assert lasting == pytest.approx(spread.LASTING * (lasting + passing))
@@ -214,4 +256,4 @@ def test_a_plan_that_is_judged_on_images_that_seeds_draw_says_so_by_the_correcte
     assert "each seed judged on images of its own" in one.spread.basis
     variance = one.spread.of_a_seed(12)
     assert one.spread.of_images(12) == 0
-    assert one.smallest == power.smallest_effect(variance, variance * 12 / 68, 5, 1, images=12)
+    assert one.families[0].smallest == power.smallest_effect(variance, variance * 12 / 68, 5, 1, images=12)

@@ -93,6 +93,16 @@ def test_a_spent_budget_ends_with_a_report_and_a_status_of_its_own(study: Path, 
 
 
 @pytest.mark.slow
+def test_of_failures_and_a_spent_budget_the_status_tells_the_failures_and_the_words_both(study: Path, tmp_path: Path) -> None:
+    fails = ("--local", "--set", "base.batch_size=1000000000000000000000000")
+    tune("tiny.yaml", *fails, "--set", "seeds=1", folder=tmp_path)
+    done = tune("tiny.yaml", *fails, "--set", "budget.hours=1e-9", folder=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "the budget of 1e-09 hours is spent: 2 trials are left; the same command goes on" in done.stdout
+    assert "2 trials failed, baseline seed 0 over" in done.stdout
+
+
+@pytest.mark.slow
 def test_a_reader_that_goes_away_stops_no_trial(study: Path, tmp_path: Path) -> None:
     command = f"{sys.executable} -m ferray.tune tiny.yaml --local | head -1"
     subprocess.run(command, shell=True, cwd=tmp_path, check=True, capture_output=True)

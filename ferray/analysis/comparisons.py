@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, Protocol
 
 import pandas as pd
 
 from ferray.analysis.results import Results
 from ferray.analysis.selection import finished_of
-from ferray.analysis.variants import Variant
 
 Kind = Literal["effect", "step", "variant", "difference"]
 """``effect``: what a factor does for the network. ``step``: what a later step of a path does, which depends on the steps before it.
@@ -28,6 +27,15 @@ FAMILIES: Mapping[Kind, str] = {
 
 WHOLE = ("factorial", "fractional")
 """Designs whose main effects have the verdicts."""
+
+
+class Named(Protocol):
+    """A variant, of a study file or of a ledger: its name, and the factors that it takes away."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def removed(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -84,31 +92,35 @@ def comparisons(results: Results) -> list[Comparison]:
     Factors against the baseline, or each alone against a network without any (``add_one_in``); then the steps of a path beyond its
     first, free variants, and for factorial designs each variant.
     """
-    base = results.variants[results.baseline]
-    removals = [one for one in results.variants.values() if one.removed]
-    free = [Comparison("variant", one.name, one.name, base.name) for one in results.variants.values() if not one.removed and one != base]
-    design = results.ablation.get("design", "path")
+    return compared(results.ablation.get("design", "path"), results.baseline, list(results.variants.values()))
+
+
+def compared(design: str | None, baseline: str, variants: Sequence[Named]) -> list[Comparison]:
+    """The same of variants that need not have run yet, the baseline among them."""
+    removals = [one for one in variants if one.removed]
+    free = [Comparison("variant", one.name, one.name, baseline) for one in variants if not one.removed and one.name != baseline]
     if design in WHOLE:
-        return [*(Comparison("difference", one.name, one.name, base.name) for one in removals), *free]
+        return [*(Comparison("difference", one.name, one.name, baseline) for one in removals), *free]
     if design == "add_one_in":
-        return [*_additions(base, removals), *free]
-    effects = [Comparison("effect", "+".join(one.removed), base.name, one.name) for one in removals]
+        return [*_additions(baseline, removals), *free]
+    effects = [Comparison("effect", "+".join(one.removed), baseline, one.name) for one in removals]
     return [*effects, *(_steps(removals) if design == "path" else []), *free]
 
 
-def _additions(base: Variant, removals: list[Variant]) -> list[Comparison]:
+def _additions(baseline: str, removals: Sequence[Named]) -> list[Comparison]:
     """Each factor alone against none of them, and all of them together."""
-    bare = max(removals, key=lambda one: len(one.removed), default=base)
+    if not removals:
+        return []
+    bare = max(removals, key=lambda one: len(one.removed))
     found = []
     for one in removals:
         alone = [name for name in bare.removed if name not in one.removed]
         if one != bare and set(one.removed) < set(bare.removed):
             found.append(Comparison("effect", "+".join(alone), one.name, bare.name, context=one.removed))
-    together = [Comparison("effect", "+".join(bare.removed), base.name, bare.name)] if bare.removed else []
-    return [*found, *together]
+    return [*found, Comparison("effect", "+".join(bare.removed), baseline, bare.name)]
 
 
-def _steps(removals: list[Variant]) -> list[Comparison]:
+def _steps(removals: Sequence[Named]) -> list[Comparison]:
     """What each variant takes away beyond the one before it; the first step of a path is an effect already."""
     found = []
     for before, after in pairwise(removals):

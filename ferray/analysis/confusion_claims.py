@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ferray.analysis.answers import fates
 from ferray.analysis.claims import Claim
 from ferray.analysis.confusion import ConfusionInfo
-from ferray.analysis.confusion_rates import CROSSED, EXACT, FEW, ONE_SEED, Change, Rate, certain, change_claims, change_sentence, changes
+from ferray.analysis.confusion_rates import CROSSED, EXACT, FEW, FEW_SEEDS, Change, Rate, certain, change_claims, change_sentence, changes
 from ferray.analysis.crossed import METHODS_REDRAWN
 from ferray.analysis.results import Results
 from ferray.analysis.statements import StatementsInfo, statement_claims, statement_sentence, statements_info
+from ferray.analysis.statistics import Estimate
 from ferray.analysis.tables import Table
 from ferray.analysis.verdicts import FEWEST_SEEDS
 from ferray.analysis.wording import count, interval, plain, plural, probability, signed
@@ -72,12 +75,19 @@ def rate_claims(confusion: ConfusionInfo, counts: dict[str, int]) -> list[Claim]
         Claim(
             name=f"confusion/{confusion.variant}/{confusion.split}/{one.true} taken for {one.predicted}", kind="confusion",
             subject=confusion.variant, split=confusion.split, metric=f"share of {one.true} taken for {one.predicted}", unit="share",
-            estimates={"seeds": one.over_seeds.scaled(0.01), "images": one.over_images.scaled(0.01), "both": one.share.scaled(0.01)},
-            methods=one.methods, keys=confusion.keys, sentence=rate_sentence(one, confusion), decided_by="both",
+            estimates=_estimates(one, best), methods={**one.methods, best: one.method}, keys=confusion.keys,
+            sentence=rate_sentence(one, confusion), decided_by=best,
             counts={**counts, "trainings": len(confusion.seeds), "images": one.images, "taken": one.count},
         )
+        for best in ["both" if len(confusion.seeds) >= FEWEST_SEEDS else "images"]
         for one in confusion.rates[:CLAIMED]
     ]  # fmt: skip
+
+
+def _estimates(one: Rate, best: str) -> dict[str, Estimate]:
+    """What a rate may be generalized to; its best interval is one over images alone where there are too few seeds."""
+    told = {"seeds": one.over_seeds, "images": one.over_images, "both": replace(one.share, low=math.nan, high=math.nan), best: one.share}
+    return {name: estimate.scaled(0.01) for name, estimate in told.items()}
 
 
 def rate_sentence(one: Rate, confusion: ConfusionInfo) -> str:
@@ -101,7 +111,7 @@ def rates_table(confusion: ConfusionInfo) -> Table:
             count(one.count),
             count(one.images),
             str(len(confusion.seeds)),
-            "exact" if one.method in (EXACT, ONE_SEED) else "crossed t" if one.method == CROSSED else "resampled t",
+            "exact" if one.method in (EXACT, FEW_SEEDS) else "crossed t" if one.method == CROSSED else "resampled t",
         )
         for one in confusion.rates
     )

@@ -22,7 +22,7 @@ FEW = 10
 CUT = "cut to 0..100 %"
 CROSSED = f"{METHODS['both']}, {CUT}"
 EXACT = "exact binomial interval at the effective number of images (Korn and Graubard 1998), since fewer than 10 are counted"
-ONE_SEED = "exact binomial interval over images, since there is one seed"
+FEW_SEEDS = f"exact binomial interval over images, since there are fewer than {FEWEST_SEEDS} seeds"
 
 
 @dataclass(frozen=True)
@@ -97,17 +97,17 @@ def share_interval(told: Crossed, level: float = LEVEL) -> tuple[Estimate, str]:
     Where at least ``FEW`` images count on either side, in the mean training, the t interval of the crossed model, cut to 0..1. Elsewhere
     the exact interval of Clopper and Pearson with as many images as independent ones would be as sure (Korn and Graubard 1998, Survey
     Methodology 24): share x (1 - share) / variance, less what Student's t is wider than the normal, and never more than there are
-    distinct images. With one seed the exact interval over images.
+    distinct images. With fewer than FEWEST_SEEDS seeds the exact interval over images.
     """
     share, n, images = told.both.mean, told.both.n, told.n_images
-    if n > 1 and min(share, 1 - share) * images >= FEW and told.both.has_interval:
+    if n >= FEWEST_SEEDS and min(share, 1 - share) * images >= FEW and told.both.has_interval:
         return told.both.within(0, 1), f"{told.methods['both']}, {CUT}"
     effective = float(images)
     if told.both.error > 0:
         narrower = float(stats.norm.ppf((1 + level) / 2) / stats.t.ppf((1 + level) / 2, told.both.degrees))
         effective = min(effective, share * (1 - share) / told.both.error**2 * narrower**2)
     exact = clopper_pearson(share * effective, effective, level)
-    return replace(told.both, low=exact.low, high=exact.high), EXACT if n > 1 else ONE_SEED
+    return replace(told.both, low=exact.low, high=exact.high), EXACT if n >= FEWEST_SEEDS else FEW_SEEDS
 
 
 def changes(results: Results, split: str | None = None) -> list[Change]:

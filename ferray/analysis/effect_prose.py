@@ -11,7 +11,7 @@ from ferray.analysis.crossed import REDRAWN, SPEAKS_ABOUT, SPEAKS_ABOUT_REDRAWN
 from ferray.analysis.effect_sentences import ORDER, brackets
 from ferray.analysis.per_image import CLASS
 from ferray.analysis.results import Results
-from ferray.analysis.verdicts import ALPHA
+from ferray.analysis.verdicts import ALPHA, FEWEST_SEEDS
 from ferray.analysis.wording import listed, plain, signed
 
 SHOWN_CLASSES = 4
@@ -37,7 +37,7 @@ def reading(results: Results, claims: Sequence[Claim], *, searched: bool = False
             f"{100 * ALPHA:g} %, while the intervals are of 95 % each.",
             f"An effect counts as none where it is shown to be smaller than {margin} points (`smallest_effect`), even if it is not zero; "
             "'inconclusive' is not 'no effect'. Seeds needed to decide are those of which four in five such studies would decide, if the "
-            "effect and its spread are as they were found here.",
+            "effect and its spread are as they were found here; images that seem to add no spread are taken to add what they may.",
         ]
     if results.redrawn(results.headline) is not None:
         sentences.append(REDRAWN)
@@ -70,8 +70,9 @@ def caption(info: AblationInfo) -> str:
     about = SPEAKS_ABOUT_REDRAWN if any(REDRAWN in claim.caveats for panel in info.panels for claim in panel.claims) else SPEAKS_ABOUT
     return (
         f"Effects in accuracy points on the {info.label} set; right of zero is better. The thick line is the 95 % interval that the "
-        f"verdict rests on: {about['both']}. The thin solid line below it speaks of {about['seeds']}, with a dot for each of "
-        f"the n paired seeds; the dashed one of {about['images']}. Effects inside the grey band, of at most {info.margin:g} points, "
+        f"verdict rests on: {about['both']}; it takes {FEWEST_SEEDS} seeds. The thin solid line below it speaks of {about['seeds']}, "
+        f"with a dot for each of the n paired seeds; the dashed one of {about['images']}. "
+        f"Effects inside the grey band, of at most {info.margin:g} points, "
         "are too small to count."
     )
 

@@ -62,7 +62,7 @@ def factors_label(subject: str) -> str:
 
 
 def number(claim: Claim) -> str:
-    """The number with its interval over seeds and images: ``+6.5 points [+2.2, +10.8]``; of one seed, with that over images, saying so."""
+    """The number with its interval over seeds and images: ``+6.5 points [+2.2, +10.8]``; of too few seeds, with that over images."""
     digits = 3 if claim.unit == "nats" else 1
     estimate = claim.estimates["both"]
     told = f"{signed(estimate.mean, digits)} {claim.unit}"
@@ -110,7 +110,10 @@ def caveats(results: Results, claim: Claim, found: Pairs) -> Iterable[str]:
         )
     both = claim.estimates.get("both")
     if paired < FEWEST_SEEDS:
-        yield f"{plural(paired, 'paired seed')}: a verdict takes {FEWEST_SEEDS}, as fewer say next to nothing of how far another may lie."
+        few = (
+            f"a verdict and an interval over seeds and images take {FEWEST_SEEDS}, as fewer say next to nothing of how far another may lie"
+        )
+        yield f"{plural(paired, 'paired seed')}: {few}."
     elif both is not None and both.is_point:
         yield f"All {paired} seeds and all images show the same difference, so that there is no spread to judge it by, and no verdict."
     if claim.split == "validation" and results.headline == "validation":

@@ -7,7 +7,7 @@ table [seeds, images] gives every contrast its intervals over seeds, over images
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -27,6 +27,11 @@ ROMAN = {3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII"}
 
 Present = NDArray[np.bool_]
 Weights = NDArray[np.float64]
+
+
+def presence(factors: Sequence[str], removed: Iterable[Sequence[str]]) -> Present:
+    """Which factors each variant has [variants, factors], by what it takes away."""
+    return np.array([[factor not in gone for factor in factors] for gone in removed])
 
 
 def main_weights(present: Present) -> Weights:
@@ -166,7 +171,7 @@ def factorial_info(results: Results, split: str | None = None) -> FactorialInfo 
     split = split or results.headline
     factors = tuple(str(name) for name in results.ablation["factors"])
     removed = {name: variant.removed for name, variant in results.variants.items() if variant.removed or name == results.baseline}
-    present = np.array([[factor not in gone for factor in factors] for gone in removed.values()])
+    present = presence(factors, removed.values())
     if not is_balanced(present):
         return None
     values, seeds, keys, planned, lost = _blocks(results, tuple(removed), split)

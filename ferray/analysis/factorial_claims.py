@@ -106,7 +106,9 @@ def _caveats(info: FactorialInfo, contrast: Contrast) -> list[str]:
     if info.lost:
         told.append(lost_seeds(info))
     if len(info.seeds) < FEWEST_SEEDS:
-        told.append(f"Fewer than {FEWEST_SEEDS} seeds finished all variants, which is too few for a verdict.")
+        told.append(
+            f"Fewer than {FEWEST_SEEDS} seeds finished all variants: too few for a verdict and for an interval over seeds and images."
+        )
     if contrast.aliases:
         told.append(f"The design cannot tell this effect from {aliased(contrast.aliases)}: the number is their sum.")
     if contrast.crossed.is_redrawn:
@@ -150,7 +152,7 @@ def _sentence(info: FactorialInfo, kind: Kind, contrast: Contrast, claim: Claim)
 
 
 def number(found: Crossed) -> str:
-    """``+1.2 points [+0.3, +2.1]``; of one seed, with the interval over images, saying so."""
+    """``+1.2 points [+0.3, +2.1]``; of too few seeds, with the interval over images, saying so."""
     told = f"{signed(found.both.mean)} points"
     return f"{told} {brackets(found.both)}" if found.both.has_interval else f"{told} {brackets(found.images)} over images"
 

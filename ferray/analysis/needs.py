@@ -26,10 +26,11 @@ def needs(found: Crossed, margin: float, comparisons: int, groups: int) -> Needs
 
     Where no number of seeds is enough, as the images alone leave too much open: how many images it takes so that at most twice the
     seeds decide that would on endlessly many. ``groups`` counts near-identical images once; ``comparisons`` is the size of the family.
+
+    Variances are those for planning, as in ferray.running.spread: where images seem to add nothing, they are taken to add what they may.
     """
     n = len(found.points)
-    of_seed = n * found.seed_variance
-    of_images = max(0.0, found.image_variance - found.rest_variance)
+    of_seed, of_images = found.of_a_seed, found.of_images
 
     def seeds(times: float) -> int | None:
         return seeds_needed(found.both.mean, of_seed, of_images / times, comparisons, margin=margin, images=groups * times)

@@ -25,6 +25,7 @@ from ferray.analysis.claims import Claim
 from ferray.analysis.results import Results
 from ferray.analysis.style import BLUE, GREY, PALE, new_figure, note_synthetic, shortened
 from ferray.analysis.tables import Table
+from ferray.analysis.verdicts import FEWEST_SEEDS
 from ferray.analysis.wording import interval, plain, probability, signed
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def calibration_table(info: CalibrationInfo) -> Table:
     caption = (
         f"Calibration on the {info.label} set ({info.images:,} images) at the selected epoch, as means over seeds: expected calibration "
         "error without and with its bias, mean confidence minus accuracy in points, log loss, and Brier score (the sum over classes). "
-        f"Intervals are over seeds and images together. The last columns have the paired difference to {info.baseline}; p after Holm."
+        f"Intervals are over seeds and images together, with fewer than {FEWEST_SEEDS} seeds over images alone. "
+        f"The last columns have the paired difference to {info.baseline}; p after Holm."
     )
     return Table("calibration", caption, tuple(columns), tuple(rows))
 

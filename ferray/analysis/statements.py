@@ -155,7 +155,7 @@ def _often(own: Answers, classes: Sequence[str], true: int, other: int) -> _Foun
     behind = [place for place in rivals if told[place].both.mean < 0]
     if behind:
         rival = min(behind, key=lambda place: (told[place].both.p, told[place].both.mean))
-        p = min(1.0, told[rival].both.p * len(rivals))
+        p = float(np.minimum(1.0, told[rival].both.p * len(rivals)))  # NaN stays
     else:  # of rivals whose p-value is unknown, none can be excluded
         rival = max(rivals, key=lambda place: (math.isnan(told[place].both.p), told[place].both.p, -told[place].both.mean))
         p = told[rival].both.p

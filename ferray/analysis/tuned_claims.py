@@ -182,5 +182,7 @@ def _caveats(one: Retuned) -> list[str]:
         more = f" and {len(one.lost) - len(some)} more" if len(one.lost) > len(some) else ""
         told.append(f"{plural(one.planned - len(one.seeds), 'seed')} of {one.planned} left out: {', '.join(some)}{more}.")
     if len(one.seeds) < FEWEST_SEEDS:
-        told.append(f"Fewer than {FEWEST_SEEDS} seeds finished on all sides, which is too few for a verdict.")
+        told.append(
+            f"Fewer than {FEWEST_SEEDS} seeds finished on all sides: too few for a verdict and for an interval over seeds and images."
+        )
     return told

@@ -14,7 +14,7 @@ from ferray.analysis.statistics import Estimate
 ALPHA = 0.05
 """At most this share of families without any effect has a false verdict of helps or hurts."""
 FEWEST_SEEDS = 3
-"""With fewer seeds there is no verdict: two differences say next to nothing about how far a third may lie from them."""
+"""With fewer seeds there is no verdict and no interval over both: two differences say next to nothing of how far off a third may lie."""
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def sentence(text: str) -> str:
 def interval(estimate: Estimate, digits: int = 1, *, sign: bool = False) -> str:
     """``56.1 to 58.5``, or that there is none, or that it is a point because all values are equal."""
     if not estimate.has_interval:
-        return "none (n = 1)" if estimate.n == 1 else "n/a"
+        return f"none (n = {estimate.n})" if estimate.n in (1, 2) else "n/a"
     write = signed if sign else plain
     if estimate.is_point:
         return f"{write(estimate.mean, digits)} (all equal)"

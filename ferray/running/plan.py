@@ -191,7 +191,8 @@ def sentences(plan: Plan) -> list[str]:
     todo = plan.to_run
     states = Counter(plan.states.values())
     there = ", ".join(f"{states[state]:,} {state}" for state in STATES if states[state])
-    told = [f"study {plan.study} on {plan.data}", *plan.design, f"{counted(len(plan.states), 'trial')} planned: {there}"]
+    planned = counted(len(plan.states), "trial") + (" of tuning" if plan.after.expected else "")
+    told = [f"study {plan.study} on {plan.data}", *plan.design, f"{planned} planned: {there}"]
     if plan.drawn_again:
         told.append(plan.drawn_again)
     if plan.is_tuned:
