@@ -251,7 +251,6 @@ def _details(page: Page, results: Results) -> dict[str, Any]:
     """What the template's last section shows. The table of trials has no number, since it stands outside the text."""
     trials = tables.trials_table(results)
     page.attach(trials)
-    seeds, plan = details.plan_rows(results)
     study = results.study or {}
     lost = details.lost_trials(results)
     told = {one.key for one in lost}
@@ -267,8 +266,7 @@ def _details(page: Page, results: Results) -> dict[str, Any]:
         "lost": lost,
         "damaged": [damage for damage in results.damaged if damage.key not in told],
         "environments": details.environments(results),
-        "seeds": seeds,
-        "plan": plan,
+        "plan": details.plan_parts(results),
         "searches": results.trials["sample"].nunique() > 1,
         "images": [(results.split_labels.get(split, "training"), sum(own.values())) for split, own in results.data["counts"].items()],
         "twins": twins(results),
