@@ -140,7 +140,7 @@ def test_a_factor_that_other_settings_replace_is_told_as_a_disagreement(results:
     assert augmentation.decisions["change"].verdict == "hurts"
     assert augmentation.is_changed
     told = dict(zip(by_name(info), retuned_sentences(info), strict=True))
-    assert told["no-augmentation"].startswith("Augmentation: frozen +")
+    assert told["no-augmentation"].startswith("Augmentation (no-augmentation): frozen +")
     assert told["no-augmentation"].endswith("the two disagree.")
     assert norm.decisions is not None
     assert {norm.decisions["frozen"].verdict, norm.decisions["final"].verdict} == {"helps"}

@@ -12,13 +12,17 @@ from ferray.analysis.per_image import CLASS
 from ferray.analysis.results import Results
 from ferray.analysis.statistics import Estimate
 from ferray.analysis.verdicts import FEWEST_SEEDS
-from ferray.analysis.wording import factor_label, listed, plain, plural, probability, signed
+from ferray.analysis.wording import capital, factor_label, listed, plural, points, probability, signed
 from ferray.power import MOST_SEEDS
 
 FATES = {"missing": "has not run", "running": "is still running", "interrupted": "was interrupted", "damaged": "cannot be read"}
 """What became of a trial, in a sentence; other states are said as they are called."""
 ORDER = "A step of a path depends on the order of the removals."
 """The caveat of every step."""
+UNCORRECTED = (
+    "An interval in brackets may exclude zero where the verdict is inconclusive: each interval is of 95 % by itself, while verdicts and p are "
+    "corrected for the number of effects (Holm)."
+)
 NAMED = 6
 """Seeds that a caveat names."""
 
@@ -36,7 +40,7 @@ def sentence(results: Results, claim: Claim, comparison: Comparison) -> str:
         case "helps" | "hurts":
             return f"{_decided(comparison, good=claim.verdict == 'helps')}: {told}."
         case "no effect":
-            return f"{_equal(comparison, plain(claim.margin))}: {told}."
+            return f"{_equal(comparison, points(claim.margin))}: {told}."
         case "inconclusive":
             return f"{who}: inconclusive, {told}; {needs(claim)}."
     return f"{who}: {told}; {_no_verdict(results, claim)}."
@@ -46,8 +50,7 @@ def subject(comparison: Comparison) -> str:
     """The subject of a sentence, with its capital where it is a factor."""
     if comparison.kind in ("variant", "difference"):
         return f"{comparison.subject} against {comparison.worse}"
-    factors = factors_label(comparison.subject)
-    told = f"{factors[:1].upper()}{factors[1:]}"
+    told = capital(factors_label(comparison.subject))
     if comparison.added:
         return f"{told} (added to the network without any factor)"
     if comparison.kind == "step":
@@ -91,6 +94,12 @@ def needs(claim: Claim) -> str:
     if images is None:
         return f"the effect is so small that neither {MOST_SEEDS:,} seeds nor {MOST_IMAGES:,} times the images would decide"
     return f"no number of seeds can decide on so few test images; {seeds:,} seeds on about {images:,} images can"
+
+
+def uncorrected(claims: Iterable[Claim]) -> list[str]:
+    """Why an interval of one of these excludes zero where its verdict is inconclusive; nothing where none does."""
+    own = [claim.estimates["both"] for claim in claims if claim.verdict == "inconclusive"]
+    return [UNCORRECTED] if any(one.excludes_zero for one in own) else []
 
 
 def caveats(results: Results, claim: Claim, found: Pairs) -> Iterable[str]:
@@ -143,8 +152,8 @@ def _decided(comparison: Comparison, *, good: bool) -> str:
 
 def _equal(comparison: Comparison, margin: str) -> str:
     if comparison.kind == "variant":
-        return f"{comparison.subject} and {comparison.worse} differ by no more than {margin} points"
-    return f"{subject(comparison)} {'have' if '+' in comparison.subject else 'has'} no effect larger than {margin} points"
+        return f"{comparison.subject} and {comparison.worse} differ by no more than {margin}"
+    return f"{subject(comparison)} {'have' if '+' in comparison.subject else 'has'} no effect larger than {margin}"
 
 
 def _no_verdict(results: Results, claim: Claim) -> str:

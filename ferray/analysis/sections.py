@@ -82,7 +82,7 @@ def compose(results: Results) -> tuple[Page, list[Claim], dict[str, Any]]:
     _data(page, results)
     context = {
         "summary": prose.summary(models, [*_foremost(results, headline, factorial, tuned), *divergences], pairs),
-        "remarks": remarks(results),
+        "remarks": remarks(results, divergences),
         "protocol": [*prose.protocol_sentences(models), *stopped],
         "labels": results.split_labels,
     }
@@ -200,7 +200,7 @@ def _search(page: Page, search: SearchInfo, stopped: list[str]) -> None:
         page.show(
             "search",
             lambda: draw_search(search),
-            f"Accuracy on the {search.label} set against each searched setting, n = {search.points['key'].nunique()} finished trials; "
+            f"Accuracy on the {search.label} set against each searched setting, n = {plural(search.points['key'].nunique(), 'finished trial')}; "
             "other settings vary along with it"
             + (", and dots of one word are set side by side only to be seen." if search.categories else "."),
         )
