@@ -35,9 +35,9 @@ def reading(results: Results, claims: Sequence[Claim], *, searched: bool = False
             "Holm's correction over all effects of a kind keeps the share of studies with any false 'helps' or 'hurts' at "
             f"{100 * ALPHA:g} %.",
             *(uncorrected(claims) or ["Intervals are not corrected: they are of 95 % each."]),
-            f"An effect counts as none where it is shown to be smaller than {points(results.smallest_effect)} (smallest_effect), even if it is not zero; "
-            "'inconclusive' is not 'no effect'. Seeds needed to decide are those of which four in five such studies would decide, if the "
-            "effect and its spread are as they were found here.",
+            f"An effect counts as none where it is shown to be smaller than {points(results.smallest_effect)} (smallest_effect), even if "
+            "it is not zero; 'inconclusive' is not 'no effect'. Seeds needed to decide are those of which four in five such studies would "
+            "decide, if the effect and its spread are as they were found here.",
         ]
     if results.ablation.get("design") in WHOLE:
         sentences.append(

@@ -20,8 +20,8 @@ FATES = {"missing": "has not run", "running": "is still running", "interrupted":
 ORDER = "A step of a path depends on the order of the removals."
 """The caveat of every step."""
 UNCORRECTED = (
-    "An interval in brackets may exclude zero where the verdict is inconclusive: each interval is of 95 % by itself, while verdicts and p are "
-    "corrected for the number of effects (Holm)."
+    "An interval in brackets may exclude zero where the verdict is inconclusive: each interval is of 95 % by itself, while verdicts and p "
+    "are corrected for the number of effects (Holm)."
 )
 NAMED = 6
 """Seeds that a caveat names."""

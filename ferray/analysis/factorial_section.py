@@ -156,6 +156,6 @@ def _effects_caption(info: FactorialInfo) -> str:
     beside = " Right: their Shapley effects." if info.shapley else " Below each name are the effects that it cannot be told from."
     return (
         f"{'Left: what' if info.shapley else 'What'} each factor does for accuracy on the {info.label} set, averaged over all states of "
-        f"the others. The large dot is the mean over n = {plural(len(info.seeds), 'seed')}, small dots are the seeds, the line is the 95 % interval "
-        f"over seeds and images.{beside}"
+        f"the others. The large dot is the mean over n = {plural(len(info.seeds), 'seed')}, small dots are the seeds, the line is the 95 % "
+        f"interval over seeds and images.{beside}"
     )

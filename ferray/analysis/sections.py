@@ -200,8 +200,8 @@ def _search(page: Page, search: SearchInfo, stopped: list[str]) -> None:
         page.show(
             "search",
             lambda: draw_search(search),
-            f"Accuracy on the {search.label} set against each searched setting, n = {plural(search.points['key'].nunique(), 'finished trial')}; "
-            "other settings vary along with it"
+            f"Accuracy on the {search.label} set against each searched setting, n = "
+            f"{plural(search.points['key'].nunique(), 'finished trial')}; other settings vary along with it"
             + (", and dots of one word are set side by side only to be seen." if search.categories else "."),
         )
     page.tabulate(tables.search_table(search))

@@ -25,12 +25,14 @@ def tuning(page: Page, results: Results) -> list[Claim]:
     if any(one.final is not None for one in info.retuned):
         page.enumerate(retuned_sentences(info))
         page.say(uncorrected(claim for claim in claims if claim.split == info.split and claim.kind == "tuned"))
+        same = [one.same for one in info.retuned]
         page.show(
             "retuned",
             lambda: draw_retuned(info),
             f"Differences to {info.baseline}, positive where the network is better with what is named at the left. Hollow: at the settings "
             "that were best for the baseline. Filled: each variant at its own best settings. Right: the one minus the other, orange where "
-            "it is told from zero. Large dots are means over seeds, small ones the seeds, lines 95 % intervals over seeds and images.",
+            "it is told from zero. Large dots are means over seeds, small ones the seeds, lines 95 % intervals over seeds and images."
+            + (" Where tuning chose the baseline's settings for a variant too, nothing can change." if any(same) else ""),
         )
         page.tabulate(retuned_table(info))
     page.say(search_sentences(info))
@@ -179,8 +181,9 @@ def _curves_caption(info: TunedInfo) -> str:
     stopped = " Dashed: at most, for draws that were stopped." if any(one.counts["stopped"] for one in info.searches) else ""
     return (
         f"Expected accuracy on the {info.validation} set of the best of n draws, of {info.baseline} (grey) and each variant (blue). The "
-        "band is the 95 % interval over draws (jackknife), for each n by itself, to a third of the draws; dotted beyond, where a few "
-        f"draws decide. The green line is the n from which on the order is clear: the 99 % interval of the paired difference excludes zero."
+        "band, or the bar at a single n, is the 95 % interval over draws (jackknife), for each n by itself, to a third of the draws; "
+        "dotted beyond, where a few draws decide. The green line is the n from which on the order is clear: the 99 % interval of the "
+        "paired difference excludes zero."
         f"{stopped}{rest}"
     )
 
