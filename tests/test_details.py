@@ -52,8 +52,8 @@ def test_trials_at_the_baselines_settings_that_are_a_variants_own_best_are_told_
     ]
     assert confirmation.trials == len(confirmation.rows) * SEEDS
     table = trials_table(tuned)
-    assert table.columns[:2] == ("phase", "variant")
+    assert table.columns[:2] == ("variant", "phase")
     keys = [row[-1] for row in table.rows]
     assert len(keys) == len(set(keys)) == len(each_once(tuned)) < len(tuned.trials)
-    assert sum(row[:2] == ("final, frozen", "all") for row in table.rows) == SEEDS
+    assert sum(row[:2] == ("all", "final, frozen") for row in table.rows) == SEEDS
     assert status_counts(tuned) == {"finished": len(keys) - 1, "diverged": 1}

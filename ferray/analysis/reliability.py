@@ -133,8 +133,9 @@ def _draw_panel(axes: Axes, bins: Sequence[Bins], images: int) -> None:
         np.nansum([one.shares * getattr(one, name) for one in bins], axis=0)[full] / total[full] for name in ("confidence", "accuracy")
     )
     sure = shares.mean(axis=0)[full] * images >= SURE
-    axes.plot(confidence[sure], accuracy[sure], "o-", color=BLUE, linewidth=1.2, markersize=3.5, mew=0, clip_on=False)
-    if not sure.all():  # an empty line that is not clipped would claim room down to the figure's corner
+    if sure.any():  # an empty line that is not clipped would claim room down to the figure's corner, here and below
+        axes.plot(confidence[sure], accuracy[sure], "o-", color=BLUE, linewidth=1.2, markersize=3.5, mew=0, clip_on=False)
+    if not sure.all():
         axes.plot(confidence[~sure], accuracy[~sure], "o", mfc="white", mec=BLUE, markersize=3.2, mew=0.8, clip_on=False)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)

@@ -216,12 +216,12 @@ def trials_table(results: Results) -> Table:
     trials = trials[fields].astype({"selected_epoch": float})
     for phase, variant, sample, seed, status, selected, epochs, seconds, key, *shares in trials.itertuples(index=False, name=None):
         numbers = [*(plain(100 * share) for share in shares), minutes(seconds / 60)]
-        row = (str(variant), str(sample), str(seed), str(status), count(selected), count(epochs), *numbers, str(key))
-        rows.append((str(phase), *row) if is_tuned else row)
+        row = (str(sample), str(seed), str(status), count(selected), count(epochs), *numbers, str(key))
+        rows.append((str(variant), str(phase), *row) if is_tuned else (str(variant), *row))
     caption = "All planned trials. Accuracies are those of the epoch selected on validation."
     words = frozenset({0, 3, len(columns) - 1})
     if is_tuned:
-        columns, words = ("phase", *columns), frozenset({0, *(place + 1 for place in words)})
+        columns, words = ("variant", "phase", *columns[1:]), frozenset({0, *(place + 1 for place in words)})
         caption += " Trials whose own best settings are the baseline's are final and frozen at once."
     return Table("trials", caption, columns, tuple(rows), words)
 

@@ -45,10 +45,9 @@ def draw_retuned(info: TunedInfo) -> Figure:
         ):
             if found is not None:
                 _draw_estimate(axes, found, place + shift, colour, is_filled=is_filled)
-        if one.same:
-            _remark(right, place, "the same settings")
-        elif one.change is not None and one.change.both.is_point:
-            _remark(right, place, "all the same")
+            if found is not None and found.both.is_point:
+                words = "the same settings" if one.same and axes is right else "all the same"
+                axes.annotate(words, (found.both.mean, place + shift), (5, 0), textcoords="offset points", va="center", fontsize=6.5)
     for axes in (left, right):
         axes.grid(axis="x")
         axes.axvline(0, color=GREY, linewidth=0.9)
@@ -67,11 +66,6 @@ def draw_retuned(info: TunedInfo) -> Figure:
     )
     note_synthetic(figure, info.synthetic)
     return figure
-
-
-def _remark(axes: Axes, place: float, words: str) -> None:
-    """Why a dot at zero has no interval."""
-    axes.annotate(words, (0, place), (5, 0), textcoords="offset points", va="center", fontsize=6.5, color=GREY)
 
 
 def _draw_estimate(axes: Axes, found: Crossed, place: float, colour: str, *, is_filled: bool) -> None:

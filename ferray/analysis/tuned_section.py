@@ -26,13 +26,16 @@ def tuning(page: Page, results: Results) -> list[Claim]:
         page.enumerate(retuned_sentences(info))
         page.say(uncorrected(claim for claim in claims if claim.split == info.split and claim.kind == "tuned"))
         same = [one.same for one in info.retuned]
+        told = [found.both for one in info.retuned for found in (one.frozen, one.final, None if one.same else one.change) if found]
+        alike = [both.is_point for both in told]
         page.show(
             "retuned",
             lambda: draw_retuned(info),
             f"Differences to {info.baseline}, positive where the network is better with what is named at the left. Hollow: at the settings "
             "that were best for the baseline. Filled: each variant at its own best settings. Right: the one minus the other, orange where "
             "it is told from zero. Large dots are means over seeds, small ones the seeds, lines 95 % intervals over seeds and images."
-            + (" Where tuning chose the baseline's settings for a variant too, nothing can change." if any(same) else ""),
+            + (" Where tuning chose the baseline's settings for a variant too, nothing can change." if any(same) else "")
+            + (" 'All the same' is a difference that all seeds and images show alike, without an interval." if any(alike) else ""),
         )
         page.tabulate(retuned_table(info))
     page.say(search_sentences(info))
