@@ -39,6 +39,8 @@ def reading(results: Results, claims: Sequence[Claim], *, searched: bool = False
             "it is not zero; 'inconclusive' is not 'no effect'. Seeds needed to decide are those of which four in five such studies would "
             "decide, if the effect and its spread are as they were found here.",
         ]
+    else:
+        sentences += uncorrected(claims)
     if results.ablation.get("design") in WHOLE:
         sentences.append(
             "In this design the main effects, told with the interactions, speak for the factors; single variants have differences without "

@@ -11,7 +11,7 @@ from ferray.analysis.needs import MOST_IMAGES
 from ferray.analysis.per_image import CLASS
 from ferray.analysis.results import Results
 from ferray.analysis.statistics import Estimate
-from ferray.analysis.verdicts import FEWEST_SEEDS
+from ferray.analysis.verdicts import ALPHA, FEWEST_SEEDS
 from ferray.analysis.wording import capital, factor_label, listed, plural, points, probability, signed
 from ferray.power import MOST_SEEDS
 
@@ -20,8 +20,8 @@ FATES = {"missing": "has not run", "running": "is still running", "interrupted":
 ORDER = "A step of a path depends on the order of the removals."
 """The caveat of every step."""
 UNCORRECTED = (
-    "An interval in brackets may exclude zero where the verdict is inconclusive: each interval is of 95 % by itself, while verdicts and p "
-    "are corrected for the number of effects (Holm)."
+    f"An interval in brackets may exclude zero where p is not below {ALPHA:g} and nothing is decided: each interval is of 95 % by itself, "
+    "while p and verdicts are corrected for the number of effects (Holm)."
 )
 NAMED = 6
 """Seeds that a caveat names."""
@@ -97,9 +97,9 @@ def needs(claim: Claim) -> str:
 
 
 def uncorrected(claims: Iterable[Claim]) -> list[str]:
-    """Why an interval of one of these excludes zero where its verdict is inconclusive; nothing where none does."""
-    own = [claim.estimates["both"] for claim in claims if claim.verdict == "inconclusive"]
-    return [UNCORRECTED] if any(one.excludes_zero for one in own) else []
+    """Why an interval of one of these excludes zero although its p decides nothing; nothing where none does."""
+    odd = any(claim.p_adjusted >= ALPHA and claim.estimates["both"].excludes_zero for claim in claims if claim.estimates)
+    return [UNCORRECTED] if odd else []
 
 
 def caveats(results: Results, claim: Claim, found: Pairs) -> Iterable[str]:
