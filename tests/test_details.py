@@ -9,6 +9,8 @@ from ledger_fixture import make_ledger
 from test_tuned import CHOSEN, SEEDS, TUNING_SEED, VARIANTS, tuned_ledger
 
 from ferray.analysis.details import each_once, plan_parts, status_counts
+from ferray.analysis.figures import Drawing
+from ferray.analysis.report import write_report
 from ferray.analysis.results import Results
 from ferray.analysis.tables import trials_table
 
@@ -38,6 +40,14 @@ def test_tuning_and_confirmation_are_parts_with_seeds_of_their_own(tuned: Result
     assert {row.phase for row in tuning.rows} == {"tuning"}
     assert (confirmation.title, confirmation.seeds) == ("Confirmation", tuple(range(SEEDS)))
     assert all(all(row.statuses) for part in (tuning, confirmation) for row in part.rows), "no seed of another part makes a gap"
+
+
+def test_the_page_counts_the_rows_of_each_part_by_themselves(tuned: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ferray.analysis.page.render", lambda name, draw, fonts: Drawing(name, b"", b""))
+    html = write_report(tuned.ledger.path, tuned.name, folder=tmp_path).read_text(encoding="utf-8")
+    assert "<p>Tuning, 24 trials: 24 rows of 1 seed.</p>" in html
+    assert f"<p>Confirmation, 30 trials: 6 rows of {SEEDS} seeds. Final is" in html
+    assert "<tr><td>all</td><td>final, frozen</td>" in html
 
 
 def test_trials_at_the_baselines_settings_that_are_a_variants_own_best_are_told_once(tuned: Results) -> None:
