@@ -12,6 +12,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 
 from ferray.analysis.calibration import BINS, CalibrationInfo, calibration_claims, calibration_error, calibration_info, reliability
+from ferray.analysis.figures import render
 from ferray.analysis.reliability import calibration_table, draw_reliability
 from ferray.analysis.results import Results
 
@@ -135,6 +136,14 @@ def test_the_figure_and_the_table_have_every_variant(info: CalibrationInfo) -> N
     assert [row[0] for row in calibration_table(info).rows] == [one.variant for one in info.variants]
     figure = draw_reliability(info)
     assert sum(axes.axison for axes in figure.axes) == 5
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_figure_finds_room_where_no_bin_has_images_enough(tmp_path: Path) -> None:
+    make_ledger(tmp_path, seeds=2, epochs=2, images=60, shape=(1, 8, 8))
+    found = calibration_info(Results.load(tmp_path, "report"))
+    assert found is not None
+    assert render("calibration", lambda: draw_reliability(found)).png
 
 
 def test_without_predictions_there_is_no_calibration(tmp_path: Path) -> None:

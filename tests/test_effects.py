@@ -199,7 +199,7 @@ def test_losing_trainings_more_often_than_the_baseline_is_a_claim_with_fishers_p
     assert claim.estimates["seeds"].mean == pytest.approx(0.5)
     assert claim.estimates["seeds"].p == pytest.approx(stats.fisher_exact(np.array([[4, 2], [1, 5]])).pvalue)
     assert claim.sentence.startswith("Without batch norm, 4 of 6 trainings were lost (4 diverged), of cnn 1 of 6; p = 0.242")
-    assert divergence_remarks(results) == [claim.sentence]
+    assert divergence_remarks([claim]) == [claim.sentence]
 
 
 def test_near_identical_images_are_drawn_together(made: Made, results: Results, claims: dict[str, Claim], tmp_path: Path) -> None:

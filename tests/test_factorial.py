@@ -256,7 +256,7 @@ def test_two_seeds_have_no_verdict_and_one_has_an_interval_over_images_alone(tmp
     assert {claim.verdict for claim in two} == {None}
     assert all("too few for a verdict" in claim.caveats[-1] for claim in two)
     one = factorial_claims(factorial_ledger(tmp_path / "one", seeds=1, images=60))
-    assert all("over images" in claim.sentence for claim in one)
+    assert all("] (over images) of accuracy on the" in claim.sentence for claim in one)
     assert not one[0].estimates["both"].has_interval
 
 

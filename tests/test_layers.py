@@ -218,7 +218,7 @@ ALLOWED = {
         "study",
         "study_file",
     },
-    "analysis": {"analysis", "atomic", "config", "data.duplicates", "errors", "ledger", "power"},
+    "analysis": {"analysis", "atomic", "config", "data.duplicates", "errors", "factors", "ledger", "power"},
     "trained_model": {
         "attachments",
         "code",

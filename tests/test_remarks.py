@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ledger_fixture import Made, make_ledger
 
+from ferray.analysis.divergence import divergence_claims
 from ferray.analysis.remarks import notes as data_notes
 from ferray.analysis.remarks import remarks
 from ferray.analysis.results import Results
@@ -119,6 +120,14 @@ def test_near_identical_images_of_a_part_are_said_to_be_counted_in_the_whole(tmp
     assert remarks(part) == [f"{notes[0]}. That is counted in the whole data set, of which this study takes a part."]
     assert data_notes(whole) == notes
     assert data_notes(part) == [*notes, "of the whole data set the study takes 400 training images, and the same share of the other splits"]
+
+
+def test_divergences_that_are_at_hand_are_not_judged_again(tmp_path: Path) -> None:
+    make_ledger(tmp_path, seeds=4, epochs=2, images=40, outcome={("dnn", seed): "diverged" for seed in range(3)})
+    results = Results.load(tmp_path, "report")
+    claims = divergence_claims(results)
+    assert remarks(results, claims) == remarks(results) == [claims[0].sentence]
+    assert remarks(results, []) == []
 
 
 def one_answer(made: Made, answers: dict[tuple[str, int, int], int], images: int) -> None:

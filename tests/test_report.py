@@ -128,6 +128,14 @@ def test_a_wide_table_scrolls_under_its_caption_and_breaks_no_word(page: Page, f
     assert "td { overflow-wrap: anywhere; }" in printed
 
 
+def test_a_figure_that_is_narrower_than_the_text_is_not_blown_up(page: Page, file: Path) -> None:
+    html = file.read_text(encoding="utf-8")
+    (share,) = re.findall(r'<img [^>]*style="--share: ([\d.]+)"', html)  # of the confused pairs
+    assert float(share) == pytest.approx(5.2 / 6.3, abs=0.01)
+    assert "width: calc(100% * var(--share, 1))" in html
+    assert "`" not in page.text.partition("Reproduce")[0]
+
+
 def test_sentences_carry_mean_interval_and_number_of_seeds(page: Page) -> None:
     assert re.search(r"On the private test set, cnn reaches \d\d\.\d % \(95 % interval \d\d\.\d to \d\d\.\d over 3 seeds\)", page.text)
     effect = (

@@ -167,6 +167,10 @@ def test_the_report_counts_them(with_tuning: tuple[Results, Results]) -> None:
     assert sentence.startswith(
         "3 of 8 tuning trials were stopped early by ASHA, each by trials of its own variant (2 of 4 of cnn and 1 of 4 of no augmentation)."
     )
+    assert sentence.endswith(
+        "Only the expected best of n draws counts them, as bounds: at least with the best accuracy that they had reached, at most with the "
+        "best of their variant in full."
+    )
     page, _, context = compose(with_tuning[0])
     told = [block.text for section in page.sections for block in section.blocks if sentence in block.text]
     assert len(told) == 1

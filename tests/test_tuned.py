@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from ledger_fixture import make_ledger
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from scipy import stats
 
 from ferray.analysis.claims import as_json
+from ferray.analysis.details import each_once
 from ferray.analysis.effects import effect_claims
 from ferray.analysis.page import Page
 from ferray.analysis.results import Results
@@ -20,7 +24,7 @@ from ferray.analysis.sections import compose
 from ferray.analysis.tuned import Retuned, TunedInfo, tuned_info
 from ferray.analysis.tuned_claims import tuned_claims
 from ferray.analysis.tuned_figures import draw_best_of, draw_retuned
-from ferray.analysis.tuned_section import retuned_sentences, search_sentences, tuning
+from ferray.analysis.tuned_section import retuned_sentences, retuned_table, search_sentences, tuning
 
 Variants = dict[str, tuple[dict[str, Any], list[str]]]
 Fates = dict[tuple[str, int, int], str]
@@ -140,7 +144,7 @@ def test_a_factor_that_other_settings_replace_is_told_as_a_disagreement(results:
     assert augmentation.decisions["change"].verdict == "hurts"
     assert augmentation.is_changed
     told = dict(zip(by_name(info), retuned_sentences(info), strict=True))
-    assert told["no-augmentation"].startswith("Augmentation: frozen +")
+    assert told["no-augmentation"].startswith("Augmentation (no-augmentation): frozen +")
     assert told["no-augmentation"].endswith("the two disagree.")
     assert norm.decisions is not None
     assert {norm.decisions["frozen"].verdict, norm.decisions["final"].verdict} == {"helps"}
@@ -155,6 +159,55 @@ def test_a_variant_that_is_best_at_the_baselines_settings_cannot_change(results:
     assert dnn.change.points == (0.0,) * SEEDS
     assert not dnn.is_changed
     assert "re-tuned it is the same" in retuned_sentences(info)[-1]
+
+
+def _like_the_baseline(path: Path, *, sample: int, seeds: int) -> Results:
+    """The same study after a sample of no-augmentation has answered every image as the baseline's chosen sample did."""
+    results = Results.load(path, "report")
+    trials = each_once(results).query("phase != 'tuning'").set_index(["variant", "sample", "seed"])
+    for seed in range(seeds):
+        own, base = (trials.loc[place, "key"] for place in (("no-augmentation", sample, seed), ("all", 0, seed)))
+        shutil.copy(path / "trials" / str(base) / "predictions.npz", path / "trials" / str(own) / "predictions.npz")
+    return Results.load(path, "report")
+
+
+def test_a_difference_without_any_spread_has_no_verdict_in_words_table_and_claim(tmp_path: Path) -> None:
+    tuned_ledger(tmp_path)
+    results = _like_the_baseline(tmp_path, sample=0, seeds=SEEDS)
+    info = info_of(results)
+    one = by_name(info)["no-augmentation"]
+    assert one.frozen is not None
+    assert one.frozen.both.is_point
+    assert one.frozen.points == (0.0,) * SEEDS
+    assert not one.verdicts_differ
+    claim = next(claim for claim in tuned_claims(results) if claim.name == "tuned/frozen/no-augmentation/test/accuracy")
+    assert (claim.verdict, as_json("report", [claim])["claims"][0]["p_adjusted"]) == (None, None)
+    assert claim.caveats == ("All 5 seeds and all images show the same, so that there is no spread to judge it by, and no verdict.",)
+    assert "inconclusive" not in claim.sentence
+    assert retuned_sentences(info)[0].startswith("Augmentation (no-augmentation): frozen 0.0 points [0.0, 0.0] (no verdict), re-tuned ")
+    assert retuned_table(info).rows[0][:4] == ("augmentation", "0.0", "0.0 (all equal)", "no verdict")
+
+
+def test_a_change_without_any_spread_is_said_to_have_none(tmp_path: Path) -> None:
+    tuned_ledger(tmp_path)
+    for sample in (0, CHOSEN["no-augmentation"]):
+        results = _like_the_baseline(tmp_path, sample=sample, seeds=SEEDS)
+    info = info_of(results)
+    told = retuned_sentences(info)[0]
+    assert told.endswith("the change is 0.0 [0.0, 0.0], the same for all seeds and images, so that there is no spread to judge it by.")
+    assert "n/a" not in told
+    words = [text.get_text() for text in draw_retuned(info).findobj(Text) if isinstance(text, Text)]
+    assert (words.count("all the same"), words.count("the same settings")) == (3, 1)
+
+
+def test_one_seed_has_no_verdict_in_words_table_and_claim(tmp_path: Path) -> None:
+    results = tuned_ledger(tmp_path, fates={("all", 0, seed): "failed" for seed in range(1, SEEDS)})
+    info = info_of(results)
+    assert all(len(one.seeds) == 1 for one in info.retuned)
+    assert all(claim.verdict is None for claim in tuned_claims(results))
+    told = [*retuned_sentences(info), *(claim.sentence for claim in tuned_claims(results) if claim.kind == "tuned")]
+    assert not any(word in sentence for sentence in told for word in ("inconclusive", "helps", "hurts", "n/a"))
+    assert {row[3] for row in retuned_table(info).rows} == {""}
 
 
 def test_a_free_variant_is_told_as_how_much_better_it_is_than_the_baseline(results: Results) -> None:
@@ -288,4 +341,28 @@ def test_the_section_has_its_figures_and_tables(results: Results) -> None:
     info = info_of(results)
     labels = {text.get_text() for text in draw_retuned(info).findobj(Text) if isinstance(text, Text)}
     assert {"augmentation", "batch norm", "dnn"} <= labels
+    assert "the same settings" in labels
     assert len(draw_best_of(info).axes) == 3
+
+
+def _legend(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_the_legend_of_the_curves_names_every_mark_that_there_is(results: Results, tmp_path: Path) -> None:
+    assert _legend(draw_best_of(info_of(results))) == ["all", "the variant named above", "95 % interval", "without interval"]
+    stopped = info_of(tuned_ledger(tmp_path, draws=9, stopped=True))
+    assert _legend(draw_best_of(stopped))[-1] == "at most"
+
+
+def test_an_interval_of_a_single_n_is_a_bar_that_can_be_seen(tmp_path: Path) -> None:
+    info = info_of(tuned_ledger(tmp_path, draws=5))
+    figure = draw_best_of(info)
+    for axes, search in zip(figure.axes, info.searches[1:], strict=True):
+        for bar, one in zip(axes.patches, (info.searches[0], search), strict=True):
+            assert isinstance(bar, Rectangle)
+            assert one.curve is not None
+            assert (bar.get_y(), bar.get_y() + bar.get_height()) == pytest.approx((one.curve.low[0], one.curve.high[0]))
+            assert bar.get_width() > 0
+            assert axes.get_ylim()[0] < bar.get_y()
+    assert [handle.get_linestyle() for handle in figure.legends[0].get_lines()] == ["None", "None", ":"]

@@ -17,7 +17,7 @@ from ferray.analysis.matches import FACTORIAL, METHODS, Match, Matcher, Place, b
 from ferray.analysis.results import Results
 from ferray.analysis.study_claims import study_claims
 from ferray.analysis.tuned_claims import WHAT
-from ferray.analysis.wording import plural, signed
+from ferray.analysis.wording import plural, points, signed
 from ferray.errors import LedgerError
 
 HEADLINE = ("main_effect", "interaction", "effect", "step", "variant", "tuned", "shapley", "together", "difference")
@@ -148,7 +148,7 @@ def match_sentence(info: ComparisonInfo, match: Match) -> str:
     ]
     verdicts = f"; the verdicts {match.agreement}" if match.agreement else ""
     if match.agreement not in ("", "agree") and len(set(info.margins)) > 1:
-        verdicts += f", which are given for effects of more than {info.margins[0]:g} points and of more than {info.margins[1]:g}"
+        verdicts += f", which are given for effects of more than {points(info.margins[0])} and of more than {info.margins[1]:g}"
     references = _references(match)
     if len(set(references)) > 1:
         verdicts += f"; the one against {references[0]}, the other against {references[1]}"

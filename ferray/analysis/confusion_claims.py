@@ -92,7 +92,7 @@ def _estimates(one: Rate, best: str) -> dict[str, Estimate]:
 
 def rate_sentence(one: Rate, confusion: ConfusionInfo) -> str:
     """The share of a class that is taken for another, with its interval."""
-    sure = f"95 % interval {interval(one.share)}, n = {one.images} images, {plural(len(confusion.seeds), 'seed')}"
+    sure = f"95 % interval {interval(one.share)}, n = {plural(one.images, 'image')}, {plural(len(confusion.seeds), 'seed')}"
     taken = f"{confusion.variant} takes {plain(one.share.mean)} % of {one.true} for {one.predicted}"
     return f"{taken} on the {confusion.label} set ({sure})."
 

@@ -37,10 +37,14 @@ class Environments:
 
 @dataclass(frozen=True)
 class PlanRow:
-    """The states of one variant and sample, by seed; an empty text where the plan has no such trial."""
+    """The states of one variant and sample, by seed; an empty text where the plan has no such trial.
+
+    ``phase`` is ``final``, ``frozen`` or, where the trials are both, ``final, frozen``; ``tuning`` in a tuning.
+    """
 
     variant: str
     sample: int
+    phase: str
     statuses: tuple[str, ...]
 
     @property
@@ -49,9 +53,22 @@ class PlanRow:
         return dict(Counter(status for status in self.statuses if status))
 
 
+@dataclass(frozen=True)
+class PlanPart:
+    """The rows of the plan that have the same seeds: all of it, or of a tuned study its tuning or its confirmation."""
+
+    title: str  # empty where the plan has one part
+    seeds: tuple[int, ...]
+    trials: int
+    rows: tuple[PlanRow, ...]
+
+
 def each_once(results: Results) -> pd.DataFrame:
-    """The rows of ``results.trials``, without those of a trial's second phase."""
-    return results.trials.drop_duplicates(["variant", "key"])
+    """The rows of ``results.trials``, one for each trial of a variant; ``phase`` has its two phases where it is both final and frozen."""
+    trials = results.trials
+    phases = trials.groupby(["variant", "key"], sort=False)["phase"].agg(lambda own: ", ".join(dict.fromkeys(own)))
+    once = trials.drop_duplicates(["variant", "key"])
+    return once.assign(phase=phases.loc[pd.MultiIndex.from_frame(once[["variant", "key"]])].to_numpy())
 
 
 def lost_trials(results: Results) -> list[Lost]:
@@ -88,12 +105,20 @@ def environments(results: Results) -> Environments:
     return Environments({name: facts[0].get(name) for name in names if name not in differing}, differing, ordered)
 
 
-def plan_rows(results: Results) -> tuple[list[int], list[PlanRow]]:
-    """The seeds of the plan, and the state of each of its trials."""
-    trials = results.trials
-    seeds = sorted({int(seed) for seed in trials["seed"]})
+def plan_parts(results: Results) -> list[PlanPart]:
+    """The plan with the state of each trial: in one part, or of a tuned study in two, as tuning and confirmation have other seeds."""
+    trials = each_once(results)
+    tunes = trials["phase"] == "tuning"
+    if not tunes.any():
+        return [_part("", trials)]
+    parts = [("Tuning", trials[tunes]), ("Confirmation", trials[~tunes])]
+    return [_part(title, own) for title, own in parts if not own.empty]
+
+
+def _part(title: str, trials: pd.DataFrame) -> PlanPart:
+    seeds = tuple(sorted({int(seed) for seed in trials["seed"]}))
     rows = []
-    for (variant, sample), own in trials.groupby(["variant", "sample"], sort=False):
+    for (variant, sample, phase), own in trials.groupby(["variant", "sample", "phase"], sort=False):
         status = dict(zip(own["seed"].astype(int), own["status"].astype(str), strict=True))
-        rows.append(PlanRow(str(variant), int(str(sample)), tuple(status.get(seed, "") for seed in seeds)))
-    return seeds, rows
+        rows.append(PlanRow(str(variant), int(str(sample)), str(phase), tuple(status.get(seed, "") for seed in seeds)))
+    return PlanPart(title, seeds, len(trials), tuple(rows))

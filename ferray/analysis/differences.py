@@ -7,7 +7,7 @@ from typing import Any
 
 from ferray.analysis.results import Results
 from ferray.analysis.selection import searched_fields, speaking_trials
-from ferray.analysis.wording import listed, setting
+from ferray.analysis.wording import listed, points, setting
 from ferray.config import flatten
 from ferray.errors import LedgerError
 
@@ -56,7 +56,7 @@ def _facts(results: Results) -> dict[str, str]:
         "seeds": _listed(sorted({int(seed) for seed in final["seed"]})),
         "baseline": results.baseline,
         "variants": listed(sorted(results.variants)),
-        "smallest_effect": f"{results.smallest_effect:g} points",
+        "smallest_effect": points(results.smallest_effect),
     }
     told = (results.study or {}).get("settings") or {}
     fields = flatten({name: value for name, value in told.items() if name not in APART})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -40,11 +41,11 @@ def divergence_claims(results: Results) -> list[Claim]:
     return claims
 
 
-def divergence_remarks(results: Results) -> list[str]:
-    """The sentences of the claims whose p is below 0.05, or whose variant lost at least half of its trainings."""
+def divergence_remarks(claims: Sequence[Claim]) -> list[str]:
+    """The sentences of the claims (of ``divergence_claims``) whose p is below 0.05, or whose variant lost half of its trainings or more."""
     return [
         claim.sentence
-        for claim in divergence_claims(results)
+        for claim in claims
         if claim.estimates["seeds"].p < 0.05 or sum(claim.counts[status] for status in LOST) >= STRIKING * claim.counts["paired"]
     ]
 

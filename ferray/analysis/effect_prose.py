@@ -8,11 +8,11 @@ from ferray.analysis.ablation import AblationInfo, effect_name
 from ferray.analysis.claims import Claim
 from ferray.analysis.comparisons import WHOLE
 from ferray.analysis.crossed import REDRAWN, SPEAKS_ABOUT, SPEAKS_ABOUT_REDRAWN
-from ferray.analysis.effect_sentences import ORDER, brackets
+from ferray.analysis.effect_sentences import ORDER, brackets, uncorrected
 from ferray.analysis.per_image import CLASS
 from ferray.analysis.results import Results
 from ferray.analysis.verdicts import ALPHA, FEWEST_SEEDS
-from ferray.analysis.wording import listed, plain, signed
+from ferray.analysis.wording import listed, points, signed
 
 SHOWN_CLASSES = 4
 """Classes of one effect that a sentence names in either direction."""
@@ -27,18 +27,21 @@ def reading(results: Results, claims: Sequence[Claim], *, searched: bool = False
     """How to read the verdicts of these claims, or that the study removes nothing; ``searched`` where each variant has its own sample."""
     if not claims:
         return ["The study removes nothing, so there is no ablation."]
-    margin = plain(results.smallest_effect, 2).rstrip("0").rstrip(".")
     sentences = []
     if any(claim.verdict for claim in claims):
         sentences += [
             f"A verdict rests on the interval that speaks of {SPEAKS_ABOUT['both']}, not on those that hold the seeds or the images "
             "fixed. It is the widest in truth; estimated from few seeds it may come out narrower than another.",
             "Holm's correction over all effects of a kind keeps the share of studies with any false 'helps' or 'hurts' at "
-            f"{100 * ALPHA:g} %, while the intervals are of 95 % each.",
-            f"An effect counts as none where it is shown to be smaller than {margin} points (`smallest_effect`), even if it is not zero; "
-            "'inconclusive' is not 'no effect'. Seeds needed to decide are those of which four in five such studies would decide, if the "
-            "effect and its spread are as they were found here; images that seem to add no spread are taken to add what they may.",
+            f"{100 * ALPHA:g} %.",
+            *(uncorrected(claims) or ["Intervals are not corrected: they are of 95 % each."]),
+            f"An effect counts as none where it is shown to be smaller than {points(results.smallest_effect)} (smallest_effect), even if "
+            "it is not zero; 'inconclusive' is not 'no effect'. Seeds needed to decide are those of which four in five such studies would "
+            "decide, if the effect and its spread are as they were found here; images that seem to add no spread are taken to add what "
+            "they may.",
         ]
+    else:
+        sentences += uncorrected(claims)
     if results.redrawn(results.headline) is not None:
         sentences.append(REDRAWN)
     if results.ablation.get("design") in WHOLE:
@@ -72,7 +75,7 @@ def caption(info: AblationInfo) -> str:
         f"Effects in accuracy points on the {info.label} set; right of zero is better. The thick line is the 95 % interval that the "
         f"verdict rests on: {about['both']}; it takes {FEWEST_SEEDS} seeds. The thin solid line below it speaks of {about['seeds']}, "
         f"with a dot for each of the n paired seeds; the dashed one of {about['images']}. "
-        f"Effects inside the grey band, of at most {info.margin:g} points, "
+        f"Effects inside the grey band, of at most {points(info.margin)}, "
         "are too small to count."
     )
 

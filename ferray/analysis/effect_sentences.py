@@ -12,14 +12,18 @@ from ferray.analysis.needs import MOST_IMAGES
 from ferray.analysis.per_image import CLASS
 from ferray.analysis.results import Results
 from ferray.analysis.statistics import Estimate
-from ferray.analysis.verdicts import FEWEST_SEEDS
-from ferray.analysis.wording import factor_label, listed, plain, plural, probability, signed
+from ferray.analysis.verdicts import ALPHA, FEWEST_SEEDS
+from ferray.analysis.wording import capital, factor_label, listed, plural, points, probability, signed
 from ferray.power import MOST_SEEDS
 
 FATES = {"missing": "has not run", "running": "is still running", "interrupted": "was interrupted", "damaged": "cannot be read"}
 """What became of a trial, in a sentence; other states are said as they are called."""
 ORDER = "A step of a path depends on the order of the removals."
 """The caveat of every step."""
+UNCORRECTED = (
+    f"An interval in brackets may exclude zero where p is not below {ALPHA:g} and nothing is decided: each interval is of 95 % by itself, "
+    "while p and verdicts are corrected for the number of effects (Holm)."
+)
 NAMED = 6
 """Seeds that a caveat names."""
 
@@ -37,7 +41,7 @@ def sentence(results: Results, claim: Claim, comparison: Comparison) -> str:
         case "helps" | "hurts":
             return f"{_decided(comparison, good=claim.verdict == 'helps')}: {told}."
         case "no effect":
-            return f"{_equal(comparison, plain(claim.margin))}: {told}."
+            return f"{_equal(comparison, points(claim.margin))}: {told}."
         case "inconclusive":
             return f"{who}: inconclusive, {told}; {needs(claim)}."
     return f"{who}: {told}; {_no_verdict(results, claim)}."
@@ -47,8 +51,7 @@ def subject(comparison: Comparison) -> str:
     """The subject of a sentence, with its capital where it is a factor."""
     if comparison.kind in ("variant", "difference"):
         return f"{comparison.subject} against {comparison.worse}"
-    factors = factors_label(comparison.subject)
-    told = f"{factors[:1].upper()}{factors[1:]}"
+    told = capital(factors_label(comparison.subject))
     if comparison.added:
         return f"{told} (added to the network without any factor)"
     if comparison.kind == "step":
@@ -94,6 +97,12 @@ def needs(claim: Claim) -> str:
     if images is None:
         return f"the effect is so small that neither {MOST_SEEDS:,} seeds nor {MOST_IMAGES:,} times the images would decide"
     return f"no number of seeds can decide on so few test images; {seeds:,} seeds on about {images:,} images can"
+
+
+def uncorrected(claims: Iterable[Claim]) -> list[str]:
+    """Why an interval of one of these excludes zero although its p decides nothing; nothing where none does."""
+    odd = any(claim.p_adjusted >= ALPHA and claim.estimates["both"].excludes_zero for claim in claims if claim.estimates)
+    return [UNCORRECTED] if odd else []
 
 
 def caveats(results: Results, claim: Claim, found: Pairs) -> Iterable[str]:
@@ -151,8 +160,8 @@ def _decided(comparison: Comparison, *, good: bool) -> str:
 
 def _equal(comparison: Comparison, margin: str) -> str:
     if comparison.kind == "variant":
-        return f"{comparison.subject} and {comparison.worse} differ by no more than {margin} points"
-    return f"{subject(comparison)} {'have' if '+' in comparison.subject else 'has'} no effect larger than {margin} points"
+        return f"{comparison.subject} and {comparison.worse} differ by no more than {margin}"
+    return f"{subject(comparison)} {'have' if '+' in comparison.subject else 'has'} no effect larger than {margin}"
 
 
 def _no_verdict(results: Results, claim: Claim) -> str:

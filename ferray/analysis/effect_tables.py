@@ -11,7 +11,7 @@ from ferray.analysis.effect_sentences import verdict_words
 from ferray.analysis.per_image import CLASS
 from ferray.analysis.results import Results
 from ferray.analysis.tables import Table
-from ferray.analysis.wording import count, interval, plain, probability, signed
+from ferray.analysis.wording import count, interval, plain, points, probability, signed
 
 MOST_CLASSES = 60
 """Rows of the table of classes; of more, those of the smallest p are shown, and claims.json has all."""
@@ -38,7 +38,7 @@ def effects_table(info: AblationInfo) -> Table:
         f"Effects in accuracy on the {info.label} set: of a factor, how much better the network is with it; of a variant, how much better "
         f"it is than {info.baseline}. The first interval, on which the verdict rests, speaks of other trainings judged on other images; "
         "those over seeds and over images hold the other one fixed. Verdicts compare p with 0.05 after Holm's correction over the effects "
-        f"of a kind; an effect counts as none where it is shown to be smaller than {info.margin:g} points. g is Hedges' size of the paired "
+        f"of a kind; an effect counts as none where it is shown to be smaller than {points(info.margin)}. g is Hedges' size of the paired "
         "differences over seeds."
     )
     return Table("effects", caption, columns, tuple(rows), frozenset({0, 1}))

@@ -16,7 +16,7 @@ from ferray.analysis.factorial import Contrast, FactorialInfo, effect_label, fac
 from ferray.analysis.results import Results
 from ferray.analysis.statistics import hedges_g
 from ferray.analysis.verdicts import FEWEST_SEEDS
-from ferray.analysis.wording import factor_label, listed, plural, signed
+from ferray.analysis.wording import capital, factor_label, listed, plural, points, signed
 
 Kind = Literal["main_effect", "interaction", "shapley", "together"]
 
@@ -32,9 +32,9 @@ VERDICTS: Mapping[Verdict, tuple[str, str, str]] = {
     "helps": ("helps", "help", "help one another"),
     "hurts": ("hurts", "hurt", "get in each other's way"),
     "no effect": (
-        "has no main effect larger than {margin} points",
-        "have no main effect larger than {margin} points",
-        "have no interaction larger than {margin} points",
+        "has no main effect larger than {margin}",
+        "have no main effect larger than {margin}",
+        "have no interaction larger than {margin}",
     ),
     "inconclusive": ("inconclusive main effect", "inconclusive main effect", "inconclusive interaction"),
 }
@@ -138,12 +138,11 @@ def _sentence(info: FactorialInfo, kind: Kind, contrast: Contrast, claim: Claim)
     p = claim.p_equivalence if claim.verdict == "no effect" else claim.p_adjusted
     tested = f", p {equal(p)} (Holm)" if claim.verdict is not None else ""
     told = f"{number(contrast.crossed)} of accuracy on the {info.label} set{tested}, {amount(claim)}"
-    factors = listed([factor_label(factor) for factor in contrast.factors])
-    subject = f"{factors[:1].upper()}{factors[1:]}"
+    subject = capital(listed([factor_label(factor) for factor in contrast.factors]))
     if claim.verdict is None:
         told = f"{subject}, {FAMILIES[kind].removesuffix('s')}: {told}"
     else:
-        words = VERDICTS[claim.verdict][2 if kind == "interaction" else "+" in contrast.name].format(margin=f"{info.smallest_effect:g}")
+        words = VERDICTS[claim.verdict][2 if kind == "interaction" else "+" in contrast.name].format(margin=points(info.smallest_effect))
         told = f"{subject}{', ' if claim.verdict == 'inconclusive' else ' '}{words}: {told}"
     if claim.verdict == "inconclusive":
         told += f"; {needs(claim)}"
@@ -154,7 +153,7 @@ def _sentence(info: FactorialInfo, kind: Kind, contrast: Contrast, claim: Claim)
 def number(found: Crossed) -> str:
     """``+1.2 points [+0.3, +2.1]``; of too few seeds, with the interval over images, saying so."""
     told = f"{signed(found.both.mean)} points"
-    return f"{told} {brackets(found.both)}" if found.both.has_interval else f"{told} {brackets(found.images)} over images"
+    return f"{told} {brackets(found.both)}" if found.both.has_interval else f"{told} {brackets(found.images)} (over images)"
 
 
 def aliased(aliases: Sequence[str]) -> str:

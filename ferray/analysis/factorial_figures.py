@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ferray.analysis.factorial import Contrast, FactorialInfo, effect_label
 from ferray.analysis.fonts import lettered
 from ferray.analysis.statistics import Estimate
-from ferray.analysis.style import BLUE, GREY, INK, ORANGE, hide_y_marks, new_figure, note_synthetic, shortened
+from ferray.analysis.style import BLUE, GREY, INK, ORANGE, WIDTH, hide_y_marks, new_figure, note_synthetic, panels, shortened
 from ferray.analysis.wording import factor_label, interval, signed
 
 LEAST = 0.5
@@ -125,15 +125,9 @@ def draw_pairs(info: FactorialInfo, chosen: Sequence[Contrast]) -> Figure:
     """
     columns = min(3, len(chosen))
     rows = math.ceil(len(chosen) / columns)
-    figure = new_figure(0.45 + 1.9 * rows, width=min(6.3, 0.9 + 1.9 * columns))
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
-    for place, axes in enumerate(grid.flat):
-        if place >= len(chosen):
-            axes.set_axis_off()
-            continue
-        _draw_pair(axes, info, chosen[place])
-        if place % columns == 0:
-            axes.set_ylabel(f"accuracy, {info.label} (%)")
+    figure = new_figure(0.45 + 1.9 * rows, width=min(WIDTH, 0.9 + 1.9 * columns))
+    for axes, contrast in zip(panels(figure, len(chosen), columns, label=f"accuracy, {info.label} (%)"), chosen, strict=True):
+        _draw_pair(axes, info, contrast)
     note_synthetic(figure, info.synthetic)
     return figure
 

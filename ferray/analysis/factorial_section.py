@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ferray.analysis.claims import Claim, Verdict
-from ferray.analysis.effect_sentences import brackets
+from ferray.analysis.effect_sentences import brackets, uncorrected
 from ferray.analysis.factorial import FactorialInfo, effect_label, factorial_info
 from ferray.analysis.factorial_claims import aliased, factorial_claims, lost_seeds, number
 from ferray.analysis.factorial_figures import draw_alias_sets, draw_effects, draw_map, draw_pairs, map_info, strongest
@@ -13,7 +13,7 @@ from ferray.analysis.page import Page
 from ferray.analysis.results import Results
 from ferray.analysis.tables import Table
 from ferray.analysis.verdicts import FEWEST_SEEDS
-from ferray.analysis.wording import factor_label, interval, listed, plural, probability, signed
+from ferray.analysis.wording import factor_label, interval, listed, plural, points, probability, signed
 
 
 def interactions(page: Page, results: Results) -> list[Claim]:
@@ -27,7 +27,7 @@ def interactions(page: Page, results: Results) -> list[Claim]:
     if not info.main:
         return claims
     own = [claim for claim in claims if claim.split == info.split]
-    page.say(_reading(info))
+    page.say([*_reading(info), *uncorrected(own)])
     page.enumerate([claim.sentence for claim in own if claim.kind == "main_effect"])
     page.show("factorial_effects", lambda: draw_effects(info), _effects_caption(info))
     page.enumerate(interaction_sentences(info, [claim for claim in own if claim.kind == "interaction"]))
@@ -104,7 +104,7 @@ def interaction_sentences(info: FactorialInfo, claims: Sequence[Claim]) -> list[
     """The interactions that are decided, one by one, then the others of each verdict together."""
     told = [claim.sentence for claim in claims if claim.verdict in ("helps", "hurts")]
     groups: Sequence[tuple[Verdict | None, str]] = (
-        ("no effect", f"No interaction larger than {info.smallest_effect:g} points"),
+        ("no effect", f"No interaction larger than {points(info.smallest_effect)}"),
         ("inconclusive", "Inconclusive"),
         (None, "Without a verdict"),
     )
@@ -140,7 +140,7 @@ def effects_table(info: FactorialInfo) -> Table:
         f"Effects on accuracy on the {info.label} set in points, over {plural(len(info.seeds), 'seed')} that finished all "
         f"{len(info.variants)} variants, with 95 % intervals: over seeds and images (crossed random factors), which the "
         "verdicts rest on, over seeds alone (paired t) and over images alone. Main effects and interactions are a family each (Holm); an "
-        f"effect that is certainly smaller than {info.smallest_effect:g} points is none."
+        f"effect that is certainly smaller than {points(info.smallest_effect)} is none."
     )
     words = {0, columns.index("kind"), columns.index("verdict")} | ({1} if info.design == "fractional" else set())
     return Table("factorial", caption, tuple(columns), tuple(rows), frozenset(words))
@@ -156,6 +156,6 @@ def _effects_caption(info: FactorialInfo) -> str:
     beside = " Right: their Shapley effects." if info.shapley else " Below each name are the effects that it cannot be told from."
     return (
         f"{'Left: what' if info.shapley else 'What'} each factor does for accuracy on the {info.label} set, averaged over all states of "
-        f"the others. The large dot is the mean over n = {len(info.seeds)} seeds, small dots are the seeds, the line is the 95 % interval "
-        f"over seeds and images.{beside}"
+        f"the others. The large dot is the mean over n = {plural(len(info.seeds), 'seed')}, small dots are the seeds, the line is the 95 % "
+        f"interval over seeds and images.{beside}"
     )

@@ -24,7 +24,7 @@ from ferray.analysis.overfitting import draw_overfitting, overfitting_info
 from ferray.analysis.reliability import draw_reliability
 from ferray.analysis.results import Results
 from ferray.analysis.samples import draw_search, search_info
-from ferray.analysis.style import styled
+from ferray.analysis.style import WIDTH, styled
 from ferray.analysis.votes import draw_votes, votes_info
 from ferray.errors import LedgerError
 
@@ -35,11 +35,12 @@ Info = TypeVar("Info")
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure by name, drawn and encoded."""
+    """A figure by name, drawn and encoded; ``width`` is its share of the width of the text."""
 
     name: str
     png: bytes
     pdf: bytes
+    width: float = 1.0
 
     def save(self, folder: Path) -> None:
         """Writes ``<name>.png`` and ``<name>.pdf``."""
@@ -58,7 +59,7 @@ def render(name: str, draw: Callable[[], Figure], fonts: Sequence[str] = (BASE,)
         FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
         figure.set_layout_engine("none")  # keeps the places that were just found, which takes longer than drawing
         FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None, "Producer": None, "Creator": None})  # type: ignore[no-untyped-call]
-    return Drawing(name, png.getvalue(), pdf.getvalue())
+    return Drawing(name, png.getvalue(), pdf.getvalue(), min(1.0, figure.get_figwidth() / WIDTH))
 
 
 def models_figure(results: Results) -> Figure:

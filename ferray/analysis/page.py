@@ -53,8 +53,9 @@ class Page:
         self.sections.append(Section(anchor, title))
 
     def say(self, sentences: Sequence[str]) -> None:
-        """Adds a paragraph."""
-        self.sections[-1].blocks.append(Block(text=" ".join(sentences)))
+        """Adds a paragraph, or nothing without any sentence."""
+        if sentences:
+            self.sections[-1].blocks.append(Block(text=" ".join(sentences)))
 
     def enumerate(self, sentences: Sequence[str]) -> None:
         """Adds a list with an item for each sentence, or nothing without any."""

@@ -9,6 +9,7 @@ from ferray.analysis.claims import Claim
 from ferray.analysis.confusion import ConfusionInfo, PairsInfo
 from ferray.analysis.curves import CurvesInfo
 from ferray.analysis.effect_prose import with_caveats
+from ferray.analysis.effect_sentences import uncorrected
 from ferray.analysis.samples import SearchInfo
 from ferray.analysis.wording import interval, listed, measured, plain, plural, represented, setting, signed, summed
 
@@ -37,6 +38,7 @@ def summary(models: ModelsInfo, claims: Sequence[Claim], pairs: PairsInfo | None
         own = [claim.sentence for claim in claims if claim.kind == kind and claim.estimates]
         more = [f"{len(own) - SUMMARIZED} more of this kind below."] if len(own) > SUMMARIZED else []
         sentences += [" ".join([*own[:SUMMARIZED], *more])] if own else []
+    sentences += uncorrected(claims)
     if pairs and pairs.pairs:
         pair = pairs.pairs[0]
         sure = f"95 % interval {interval(pair.share)}, n = {pair.images}, {plural(pairs.seeds, 'seed')}"

@@ -23,7 +23,7 @@ from ferray.analysis.calibration import (
 )
 from ferray.analysis.claims import Claim
 from ferray.analysis.results import Results
-from ferray.analysis.style import BLUE, GREY, PALE, new_figure, note_synthetic, shortened
+from ferray.analysis.style import BLUE, GREY, PALE, new_figure, note_synthetic, panels, shortened
 from ferray.analysis.tables import Table
 from ferray.analysis.verdicts import FEWEST_SEEDS
 from ferray.analysis.wording import interval, plain, probability, signed
@@ -109,17 +109,11 @@ def draw_reliability(info: CalibrationInfo, columns: int = 4) -> Figure:
     columns = max(3, math.ceil(len(shown) / rows))
     titles = [shortened(one.variant, 84 // columns) for one in shown]
     figure = new_figure(0.35 + (6.3 / columns + 0.22 + 0.12 * max(title.count("\n") for title in titles)) * rows)
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    for place, axes in enumerate(grid.flat):
-        if place >= len(shown):
-            axes.set_axis_off()
-            continue
-        one = shown[place]
+    for axes, one, title in zip(panels(figure, len(shown), columns, sharex=True), shown, titles, strict=True):
         _draw_panel(axes, one.bins, info.images)
-        axes.set_title(f"{titles[place]}\n", fontsize=7.5)
+        axes.set_title(f"{title}\n", fontsize=7.5)
         error = one.measured["ece"].both.mean
         axes.text(0, 1.03, f"n = {one.seeds}, ECE {plain(error)}", transform=axes.transAxes, fontsize=7, color=GREY)
-        axes.tick_params(labelbottom=True)
     figure.supxlabel("confidence of the answer", fontsize=8)
     figure.supylabel(f"accuracy, and share of images, {info.label}", fontsize=8)
     note_synthetic(figure, info.synthetic)
@@ -141,8 +135,9 @@ def _draw_panel(axes: Axes, bins: Sequence[Bins], images: int) -> None:
         np.nansum([one.shares * getattr(one, name) for one in bins], axis=0)[full] / total[full] for name in ("confidence", "accuracy")
     )
     sure = shares.mean(axis=0)[full] * images >= SURE
-    axes.plot(confidence[sure], accuracy[sure], "o-", color=BLUE, linewidth=1.2, markersize=3.5, mew=0, clip_on=False)
-    if not sure.all():  # an empty line that is not clipped would claim room down to the figure's corner
+    if sure.any():  # an empty line that is not clipped would claim room down to the figure's corner, here and below
+        axes.plot(confidence[sure], accuracy[sure], "o-", color=BLUE, linewidth=1.2, markersize=3.5, mew=0, clip_on=False)
+    if not sure.all():
         axes.plot(confidence[~sure], accuracy[~sure], "o", mfc="white", mec=BLUE, markersize=3.2, mew=0.8, clip_on=False)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)

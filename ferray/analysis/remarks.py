@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from ferray.analysis.claims import Claim
 from ferray.analysis.constant import constant_sentences
-from ferray.analysis.divergence import divergence_remarks
+from ferray.analysis.divergence import divergence_claims, divergence_remarks
 from ferray.analysis.results import Results
 from ferray.analysis.twins import twin_sentences
 from ferray.analysis.wording import sentence
 from ferray.config import flatten
 
 
-def remarks(results: Results) -> list[str]:
-    """What a reader must know before any number.
+def remarks(results: Results, divergences: Sequence[Claim] | None = None) -> list[str]:
+    """What a reader must know before any number; ``divergences`` are the claims of ``divergence_claims`` where they are at hand.
 
     Figures that are absent, with the reason; images that two splits share; variants that lose trainings; trials of one answer; settings
     that reached nothing.
@@ -23,7 +25,7 @@ def remarks(results: Results) -> list[str]:
     return [
         *_missing(results),
         *near_identical(results),
-        *divergence_remarks(results),
+        *divergence_remarks(divergence_claims(results) if divergences is None else divergences),
         *constant_sentences(results),
         *twin_sentences(results),
     ]

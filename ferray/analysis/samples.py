@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from ferray.analysis.results import Results
 from ferray.analysis.selection import chosen_samples, searched_fields, searching_trials
 from ferray.analysis.statistics import Estimate, mean_interval
-from ferray.analysis.style import GREY, ORANGE, new_figure, note_synthetic, shortened
+from ferray.analysis.style import GREY, ORANGE, new_figure, note_synthetic, panels, shortened
 from ferray.analysis.wording import setting
 from ferray.config import flatten
 
@@ -140,17 +140,13 @@ def draw_search(info: SearchInfo) -> Figure:
     labels = {name: [shortened(one, 14) for one in info.categories.get(name, ())] for name in fields}
     tallest = max((label.count("\n") for own in labels.values() for label in own), default=0)
     figure = new_figure(0.35 + (2.0 + 0.12 * tallest) * rows)
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
-    for place, axes in enumerate(grid.flat):
-        if place >= len(fields):
-            axes.set_axis_off()
-            continue
-        name = fields[place]
+    made = panels(figure, len(fields), columns, label=f"accuracy, {info.label} (%)")
+    for axes, name in zip(made, fields, strict=True):
         points = info.points[info.points["field"] == name]
         _draw_field(axes, info, name, points)
         if name in info.categories:
             upright = max((len(line) for label in labels[name] for line in label.split("\n")), default=0) * len(labels[name]) < 36
-            turned = {} if upright else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+            turned: dict[str, Any] = {} if upright else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
             axes.set_xticks(range(len(labels[name])), labels[name], **turned)
             axes.set_xlim(-0.6, max(1, len(labels[name])) - 0.4)
         elif info.logarithmic[name]:
@@ -164,9 +160,7 @@ def draw_search(info: SearchInfo) -> Figure:
             axes.minorticks_off()
         lacking = info.points["key"].nunique() - points["key"].nunique()
         axes.set_xlabel(shortened(name, 32) + (f"\n(in {points['key'].nunique()} trials)" if lacking else ""))
-        if place % columns == 0:
-            axes.set_ylabel(f"accuracy, {info.label} (%)")
-    handles = [grid[0, 0].plot([], [], "o", color=colour, markersize=4, mew=0)[0] for colour in (ORANGE, GREY)]
+    handles = [made[0].plot([], [], "o", color=colour, markersize=4, mew=0)[0] for colour in (ORANGE, GREY)]
     figure.legend(handles, ["chosen sample", "other samples"], loc="outside lower center", ncols=2)
     note_synthetic(figure, info.synthetic)
     return figure

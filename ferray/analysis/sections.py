@@ -82,7 +82,7 @@ def compose(results: Results) -> tuple[Page, list[Claim], dict[str, Any]]:
     _data(page, results)
     context = {
         "summary": prose.summary(models, [*_foremost(results, headline, factorial, tuned), *divergences], pairs),
-        "remarks": remarks(results),
+        "remarks": remarks(results, divergences),
         "protocol": [*prose.protocol_sentences(models), *stopped],
         "labels": results.split_labels,
     }
@@ -200,8 +200,8 @@ def _search(page: Page, search: SearchInfo, stopped: list[str]) -> None:
         page.show(
             "search",
             lambda: draw_search(search),
-            f"Accuracy on the {search.label} set against each searched setting, n = {search.points['key'].nunique()} finished trials; "
-            "other settings vary along with it"
+            f"Accuracy on the {search.label} set against each searched setting, n = "
+            f"{plural(search.points['key'].nunique(), 'finished trial')}; other settings vary along with it"
             + (", and dots of one word are set side by side only to be seen." if search.categories else "."),
         )
     page.tabulate(tables.search_table(search))
@@ -251,7 +251,6 @@ def _details(page: Page, results: Results) -> dict[str, Any]:
     """What the template's last section shows. The table of trials has no number, since it stands outside the text."""
     trials = tables.trials_table(results)
     page.attach(trials)
-    seeds, plan = details.plan_rows(results)
     study = results.study or {}
     lost = details.lost_trials(results)
     told = {one.key for one in lost}
@@ -267,8 +266,7 @@ def _details(page: Page, results: Results) -> dict[str, Any]:
         "lost": lost,
         "damaged": [damage for damage in results.damaged if damage.key not in told],
         "environments": details.environments(results),
-        "seeds": seeds,
-        "plan": plan,
+        "plan": details.plan_parts(results),
         "searches": results.trials["sample"].nunique() > 1,
         "images": [(results.split_labels.get(split, "training"), sum(own.values())) for split, own in results.data["counts"].items()],
         "twins": twins(results),

@@ -222,7 +222,7 @@ def statement_claims(info: StatementsInfo) -> list[Claim]:
 
 def statement_sentence(one: Tested, info: StatementsInfo) -> str:
     """The statement, what the answers say to it, and the numbers."""
-    where = f"{info.variant}, {info.label} set, n = {one.images} images, {plural(info.seeds, 'seed')}"
+    where = f"{info.variant}, {info.label} set, n = {plural(one.images, 'image')}, {plural(info.seeds, 'seed')}"
     share = f"{plain(one.rate.mean)} % ({interval(one.rate)})"
     told = one.difference.both
     sure = f"{signed(told.mean)} points" + (

@@ -1,4 +1,7 @@
-"""Trials that a scheduler stopped early: counted and told, and no part of anything else, since nobody knows how they would have ended."""
+"""Trials that a scheduler stopped early: counted and told, and bounds in the curves of the best of n draws; no part of anything else.
+
+Nobody knows how they would have ended.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +47,9 @@ def stopped_sentences(info: StoppedInfo) -> list[str]:
         where = f" ({listed([f'{own} of {of} of {name}' for name, (own, of) in info.variants.items()])})" if len(info.variants) > 1 else ""
         sentences.append(
             f"{info.stopped} of {plural(info.tuning, 'tuning trial')} {_were(info.stopped)} stopped early by {by}, each by trials of its "
-            f"own variant{where}. Nobody knows how they would have ended, so they take no part: not in a mean, an interval, an effect or a "
-            "figure, and none can be chosen."
+            f"own variant{where}. Nobody knows how they would have ended, so they are in no mean, no effect and no dot of a figure, and "
+            "none can be chosen. Only the expected best of n draws counts them, as bounds: at least with the best accuracy that they had "
+            "reached, at most with the best of their variant in full."
         )
     if info.waiting:
         sentences.append(

@@ -67,6 +67,22 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
     return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.07))
 
 
+def panels(figure: Figure, count: int, columns: int, *, label: str = "", sharex: bool = False) -> list[Axes]:
+    """So many axes in rows of ``columns``, with one vertical scale, which the first of each row calls ``label``.
+
+    With ``sharex`` they have one horizontal scale too, and the lowest of each column its numbers. Places that are left over stay empty.
+    """
+    grid = figure.subplots(-(-count // columns), columns, squeeze=False, sharex=sharex, sharey=True).flat
+    made = list(grid)
+    for axes in made[count:]:
+        axes.set_axis_off()
+    for axes in made[:count:columns]:
+        axes.set_ylabel(label)
+    for axes in made[max(0, count - columns) : count]:
+        axes.tick_params(labelbottom=True)
+    return made[:count]
+
+
 def note_synthetic(figure: Figure, synthetic: bool) -> None:
     """Writes ``synthetic data`` above a figure whose data are made up, where no panel can cover it."""
     if synthetic:

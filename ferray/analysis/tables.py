@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ferray.analysis.accuracy import ModelsInfo
 from ferray.analysis.confusion import ConfusionInfo, PairsInfo
+from ferray.analysis.details import each_once
 from ferray.analysis.results import Results
 from ferray.analysis.samples import SearchInfo
 from ferray.analysis.statistics import wilson
@@ -209,15 +210,22 @@ def trials_table(results: Results) -> Table:
     """Every planned trial with its state, result and key."""
     labels = [f"{label} (%)" for label in results.split_labels.values()]
     accuracies = [f"{split}_accuracy" for split in results.splits]
+    trials = each_once(results)
+    is_tuned = bool((trials["phase"] == "tuning").any())
     columns = ("variant", "sample", "seed", "status", "selected epoch", "epochs", *labels, "minutes", "key")
     rows = []
-    fields = ["variant", "sample", "seed", "status", "selected_epoch", "epochs", "seconds", "key", *accuracies]
-    trials = results.trials[fields].astype({"selected_epoch": float})
-    for variant, sample, seed, status, selected, epochs, seconds, key, *shares in trials.itertuples(index=False, name=None):
+    fields = ["phase", "variant", "sample", "seed", "status", "selected_epoch", "epochs", "seconds", "key", *accuracies]
+    trials = trials[fields].astype({"selected_epoch": float})
+    for phase, variant, sample, seed, status, selected, epochs, seconds, key, *shares in trials.itertuples(index=False, name=None):
         numbers = [*(plain(100 * share) for share in shares), minutes(seconds / 60)]
-        rows.append((str(variant), str(sample), str(seed), str(status), count(selected), count(epochs), *numbers, str(key)))
+        row = (str(sample), str(seed), str(status), count(selected), count(epochs), *numbers, str(key))
+        rows.append((str(variant), str(phase), *row) if is_tuned else (str(variant), *row))
     caption = "All planned trials. Accuracies are those of the epoch selected on validation."
-    return Table("trials", caption, columns, tuple(rows), frozenset({0, 3, len(columns) - 1}))
+    words = frozenset({0, 3, len(columns) - 1})
+    if is_tuned:
+        columns, words = ("variant", "phase", *columns[1:]), frozenset({0, *(place + 1 for place in words)})
+        caption += " Trials whose own best settings are the baseline's are final and frozen at once."
+    return Table("trials", caption, columns, tuple(rows), words)
 
 
 def _harmless(cell: str) -> str:

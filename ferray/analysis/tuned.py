@@ -55,8 +55,9 @@ class Retuned:
 
     @property
     def verdicts_differ(self) -> bool:
-        """Whether the two have different verdicts."""
-        return self.verdict("frozen") != self.verdict("final")
+        """Whether the two have verdicts, and different ones."""
+        verdicts = {self.verdict("frozen"), self.verdict("final")}
+        return len(verdicts) == 2 and None not in verdicts
 
     def verdict(self, what: str) -> Verdict | None:
         """The verdict on ``frozen``, ``final`` or ``change``; None with too few seeds, or where they and all images show the same."""

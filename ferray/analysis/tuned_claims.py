@@ -17,7 +17,7 @@ from ferray.analysis.results import Results
 from ferray.analysis.statistics import Estimate, hedges_g
 from ferray.analysis.tuned import Retuned, Search, TunedInfo, tuned_info
 from ferray.analysis.verdicts import FEWEST_SEEDS
-from ferray.analysis.wording import factor_label, listed, plural, signed
+from ferray.analysis.wording import capital, factor_label, listed, plural, points, signed
 
 WHAT: Mapping[str, str] = {
     "frozen": "at the baseline's settings",
@@ -30,20 +30,20 @@ FAMILIES: Mapping[str, str] = {"frozen": "frozen differences", "final": "re-tune
 VERDICTS: Mapping[Verdict, str] = {
     "helps": "helps",
     "hurts": "hurts",
-    "no effect": "no effect larger than {margin} points",
+    "no effect": "no effect larger than {margin}",
     "inconclusive": "inconclusive",
 }
 COMPARED: Mapping[Verdict, str] = {
     **VERDICTS,
     "helps": "better",
     "hurts": "worse",
-    "no effect": "no difference larger than {margin} points",
+    "no effect": "no difference larger than {margin}",
 }
 """How the verdicts read of a free variant against the baseline."""
 CHANGES: Mapping[Verdict, str] = {
     "helps": "more once re-tuned",
     "hurts": "less once re-tuned",
-    "no effect": "no change larger than {margin} points",
+    "no effect": "no change larger than {margin}",
     "inconclusive": "inconclusive",
 }
 """How the verdicts read of a change by tuning."""
@@ -126,7 +126,7 @@ def _claim(info: TunedInfo, one: Retuned, what: str, found: Crossed, *, judged: 
         family=f"{FAMILIES[what]} of {'factors' if one.is_removal else 'variants'}, accuracy, {info.split}",
         counts=block_counts(one.planned, len(one.seeds), (status for *_, status in one.lost), found.n_images, one.image_groups),
         effect_size=hedges_g(np.array(found.points)),
-        caveats=(*_caveats(one), *([REDRAWN] if found.is_redrawn else ())),
+        caveats=(*_caveats(one, what), *([REDRAWN] if found.is_redrawn else ())),
         details={
             "points": dict(zip(one.seeds, found.points, strict=True)),
             "settings": what,
@@ -146,8 +146,7 @@ def subject(one: Retuned) -> str:
     """The subject of a sentence: factors with a capital, or a variant by its name."""
     if not one.is_removal:
         return one.subject
-    factors = listed([factor_label(factor) for factor in one.subject.split("+")])
-    return f"{factors[:1].upper()}{factors[1:]}"
+    return capital(listed([factor_label(factor) for factor in one.subject.split("+")]))
 
 
 def verdict_words(one: Retuned, what: str, margin: float) -> str:
@@ -156,7 +155,7 @@ def verdict_words(one: Retuned, what: str, margin: float) -> str:
     if verdict is None:
         return "no verdict"
     words = CHANGES if what == "change" else VERDICTS if one.is_removal else COMPARED
-    return words[verdict].format(margin=f"{margin:g}")
+    return words[verdict].format(margin=points(margin))
 
 
 def _family_size(info: TunedInfo, one: Retuned, what: str) -> int:
@@ -174,7 +173,7 @@ def _sentence(info: TunedInfo, one: Retuned, what: str, claim: Claim) -> str:
     return f"{subject(one)}, {WHAT[what]}{told}, {number(claim)} of accuracy on the {info.label} set{tested}, {amount(claim)}{need}.{same}"
 
 
-def _caveats(one: Retuned) -> list[str]:
+def _caveats(one: Retuned, what: str) -> list[str]:
     told = []
     if one.lost:
         names = {"baseline": "baseline", "frozen": f"{one.variant} frozen", "final": f"{one.variant} re-tuned"}
@@ -185,4 +184,8 @@ def _caveats(one: Retuned) -> list[str]:
         told.append(
             f"Fewer than {FEWEST_SEEDS} seeds finished on all sides: too few for a verdict and for an interval over seeds and images."
         )
+    elif one.same and what == "change":
+        told.append("Both are the same trials, so that nothing can change, and there is no verdict.")
+    elif one.verdict(what) is None:
+        told.append(f"All {len(one.seeds)} seeds and all images show the same, so that there is no spread to judge it by, and no verdict.")
     return told

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from ferray.analysis.claims import Claim
-from ferray.analysis.effect_sentences import brackets, equal
+from ferray.analysis.effect_sentences import brackets, equal, uncorrected
 from ferray.analysis.page import Page
 from ferray.analysis.results import Results
 from ferray.analysis.tables import Table
 from ferray.analysis.tuned import Retuned, TunedInfo, tuned_info
 from ferray.analysis.tuned_claims import order_sentence, subject, tuned_claims, verdict_words
-from ferray.analysis.tuned_figures import CURVES, draw_best_of, draw_retuned
+from ferray.analysis.tuned_figures import CURVES, draw_best_of, draw_retuned, subject_label
 from ferray.analysis.verdicts import FEWEST_SEEDS
-from ferray.analysis.wording import interval, plain, plural, probability, signed
+from ferray.analysis.wording import interval, plain, plural, points, probability, signed
 
 
 def tuning(page: Page, results: Results) -> list[Claim]:
@@ -19,16 +19,23 @@ def tuning(page: Page, results: Results) -> list[Claim]:
     info = tuned_info(results)
     if info is None:
         return []
+    claims = tuned_claims(results)
     page.section("tuning", "Tuning")
     page.say(protocol_sentences(info))
     if any(one.final is not None for one in info.retuned):
         page.enumerate(retuned_sentences(info))
+        page.say(uncorrected(claim for claim in claims if claim.split == info.split and claim.kind == "tuned"))
+        same = [one.same for one in info.retuned]
+        told = [found.both for one in info.retuned for found in (one.frozen, one.final, None if one.same else one.change) if found]
+        alike = [both.is_point for both in told]
         page.show(
             "retuned",
             lambda: draw_retuned(info),
             f"Differences to {info.baseline}, positive where the network is better with what is named at the left. Hollow: at the settings "
             "that were best for the baseline. Filled: each variant at its own best settings. Right: the one minus the other, orange where "
-            "it is told from zero. Large dots are means over seeds, small ones the seeds, lines 95 % intervals over seeds and images.",
+            "it is told from zero. Large dots are means over seeds, small ones the seeds, lines 95 % intervals over seeds and images."
+            + (" Where tuning chose the baseline's settings for a variant too, nothing can change." if any(same) else "")
+            + (" 'All the same' is a difference that all seeds and images show alike, without an interval." if any(alike) else ""),
         )
         page.tabulate(retuned_table(info))
     page.say(search_sentences(info))
@@ -36,7 +43,7 @@ def tuning(page: Page, results: Results) -> list[Claim]:
         page.enumerate(order_sentences(info))
         page.show("best_of_n", lambda: draw_best_of(info), _curves_caption(info))
     page.tabulate(searches_table(info))
-    return tuned_claims(results)
+    return claims
 
 
 def protocol_sentences(info: TunedInfo) -> list[str]:
@@ -65,18 +72,21 @@ def _retuned(info: TunedInfo, one: Retuned) -> str:
     frozen, final, change = one.frozen.both, one.final.both, one.change.both
     judged = len(one.seeds) >= FEWEST_SEEDS
     words = {name: f" ({verdict_words(one, name, info.smallest_effect)})" if judged else "" for name in ("frozen", "final")}
-    told = f"{subject(one)}: frozen {signed(frozen.mean)} points {brackets(frozen)}{words['frozen']}"
+    name = f"{subject(one)} ({one.variant})" if one.is_removal else one.variant
+    told = f"{name}: frozen {signed(frozen.mean)} points {brackets(frozen)}{words['frozen']}"
     if one.same:
         return f"{told}; tuning chose the baseline's settings for it too, so that re-tuned it is the same."
     told += f", re-tuned {signed(final.mean)} {brackets(final)}{words['final']}; the change is {signed(change.mean)} {brackets(change)}"
     if not judged:
         return f"{told}. {plural(len(one.seeds), 'seed')}, too few for a verdict."
-    p = f"p {equal(one.decisions['change'].p)} (Holm)"
+    if one.verdict("change") is None:
+        return f"{told}, the same for all seeds and images, so that there is no spread to judge it by."
+    told += f", p {equal(one.decisions['change'].p)} (Holm)"
     if one.is_changed:
-        return f"{told}, {p}: the two disagree."
+        return f"{told}: the two disagree."
     if one.verdicts_differ:
-        return f"{told}, {p}: the verdicts differ, but not certainly the effects."
-    return f"{told}, {p}: no disagreement."
+        return f"{told}: the verdicts differ, but not certainly the effects."
+    return f"{told}: no disagreement."
 
 
 def search_sentences(info: TunedInfo) -> list[str]:
@@ -127,7 +137,7 @@ def retuned_table(info: TunedInfo) -> Table:
     )
     rows = []
     for one in info.retuned:
-        row = [subject(one)]
+        row = [subject_label(one)]
         for name in ("frozen", "final", "change"):
             found = getattr(one, name)
             row += [signed(found.both.mean), interval(found.both, sign=True)] if found is not None else ["n/a", "n/a"]
@@ -142,7 +152,7 @@ def retuned_table(info: TunedInfo) -> Table:
         "(frozen) and at each variant's own (re-tuned), positive where the network is better with what is named. Only seeds that finished "
         "on all sides count. Intervals are over seeds and images (crossed random factors); verdicts and p-values of the change are "
         "adjusted by Holm, over the factors and over the free variants each, and an effect certainly smaller than "
-        f"{info.smallest_effect:g} points is none."
+        f"{points(info.smallest_effect)} is none."
     )
     return Table("retuned", caption, columns, tuple(rows), frozenset({0, 3, 6}))
 
@@ -174,8 +184,9 @@ def _curves_caption(info: TunedInfo) -> str:
     stopped = " Dashed: at most, for draws that were stopped." if any(one.counts["stopped"] for one in info.searches) else ""
     return (
         f"Expected accuracy on the {info.validation} set of the best of n draws, of {info.baseline} (grey) and each variant (blue). The "
-        "band is the 95 % interval over draws (jackknife), for each n by itself, to a third of the draws; dotted beyond, where a few "
-        f"draws decide. The green line is the n from which on the order is clear: the 99 % interval of the paired difference excludes zero."
+        "band, or the bar at a single n, is the 95 % interval over draws (jackknife), for each n by itself, to a third of the draws; "
+        "dotted beyond, where a few draws decide. The green line is the n from which on the order is clear: the 99 % interval of the "
+        "paired difference excludes zero."
         f"{stopped}{rest}"
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ferray.analysis.statistics import Estimate
 from ferray.config import flatten
+from ferray.factors import FACTORS
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -35,8 +36,13 @@ def network_label(config: Mapping[str, Any]) -> str:
 
 
 def factor_label(name: str) -> str:
-    """What a factor is called in print."""
-    return name.replace("_", " ")
+    """What a factor is called in print: one of ferray's in words, one of the study's own as the study file has it."""
+    return name.replace("_", " ") if name in FACTORS else name
+
+
+def capital(text: str) -> str:
+    """A text that begins a sentence: with a capital, unless it begins with a name such as ``per_image``."""
+    return f"{text[:1].upper()}{text[1:]}" if text.partition(" ")[0].rstrip(",").isalnum() else text
 
 
 def moment(iso: str) -> str:
@@ -100,6 +106,11 @@ def measured(estimate: Estimate, unit: str = " %", digits: int = 1) -> str:
     if estimate.is_point:
         return f"{number} (the same in all {estimate.n} seeds; their interval is a point, which is no certainty)"
     return f"{number} (95 % interval {interval(estimate, digits)} over {estimate.n} seeds)"
+
+
+def points(value: float) -> str:
+    """``0.5 points``, ``1 point``: a threshold, with as many digits as it was given."""
+    return f"{value:g} point{'' if value == 1 else 's'}"
 
 
 def plural(number: int, noun: str, nouns: str | None = None) -> str:
