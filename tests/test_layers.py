@@ -27,7 +27,8 @@ ALLOWED = {
     "conditions": {"config", "errors"},
     "search": {"conditions", "config", "errors", "ray"},  # ray.tune draws the samples, inside a function
     "study_file": {"errors"},
-    "trial": {"attachments", "config"},
+    "short_forms": {"config", "data_source", "errors"},
+    "trial": {"attachments", "config", "errors"},
     "published": {"config"},
     "settings": {"conditions", "config", "designs", "errors", "search"},
     "tuning": {"config", "errors", "seeds", "trial"},
@@ -46,6 +47,7 @@ ALLOWED = {
         "search",
         "seeds",
         "settings",
+        "short_forms",
         "study_file",
         "trial",
         "tuning",
@@ -158,10 +160,12 @@ ALLOWED = {
     "running.progress": {"running.estimate", "running.meter", "ledger"},
     "running.spread": {"analysis.crossed", "errors", "ledger"},  # of the read half the arithmetic alone, which knows no ledger
     "running.price": {"budget", "ledger", "power", "running.estimate", "running.meter", "running.spread"},
+    "running.draws": {"config", "running.estimate", "search"},
     "running.plan": {
         "running.check",
         "running.confirmation",
         "running.display",
+        "running.draws",
         "environment",
         "errors",
         "running.estimate",
@@ -169,7 +173,6 @@ ALLOWED = {
         "ledger",
         "running.machine",
         "running.price",
-        "search",
         "ray",
     },  # experiment and ray inside a function
     "running.plan_tables": {"running.plan", "running.price"},

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ferray.running.plan import Plan
     from ferray.study import Study
 
+LIKE_A_FRACTION = 0.1
+"""Accuracy points below which a margin may be meant as a fraction."""
+
 
 @dataclass(frozen=True)
 class Sensitivity:
@@ -174,6 +177,11 @@ def _sensitivity_told(one: Sensitivity) -> list[str]:
             f"({one.images:,} {one.split} images; two-sided {100 * power.ALPHA:.0f} % by Holm over {family})"
         )
     lines = [first, f"one seed's difference deviates by {deviation(one.spread, one.images):.2g} points there: {one.spread.basis}"]
+    if one.wanted < LIKE_A_FRACTION and one.wanted * one.images < 500:
+        lines.append(
+            f"{one.wanted:g} accuracy points (smallest_effect) are fewer than five of {one.images:,} images; "
+            f"if {one.wanted:g} is meant as a fraction, write {100 * one.wanted:g}"
+        )
     if one.needed is None:
         lines.append(
             f"{one.wanted:g} points (smallest_effect) are out of reach of any number of seeds: "
