@@ -169,14 +169,18 @@ ALLOWED = {
         "environment",
         "errors",
         "running.estimate",
-        "running.experiment",
+        "running.connection",
         "ledger",
         "running.machine",
         "running.price",
         "ray",
-    },  # experiment and ray inside a function
+    },  # connection and ray inside a function
     "running.plan_tables": {"running.plan", "running.price"},
+    "running.connection": {"errors", "running.machine", "ray"},
+    "running.relay": {"errors", "running.meter", "running.trainable", "ray"},
+    "running.work": {"ledger", "running.confirmation", "running.estimate", "running.standing"},
     "running.experiment": {
+        "running.connection",
         "environment",
         "errors",
         "running.interruption",
@@ -184,6 +188,7 @@ ALLOWED = {
         "running.machine",
         "running.meter",
         "running.ray_log",
+        "running.relay",
         "running.scheduling",
         "running.trainable",
         "ray",
@@ -192,7 +197,7 @@ ALLOWED = {
     "running.runner": {
         "running.announcements",
         "running.check",
-        "running.confirmation",
+        "running.connection",  # inside a function
         "running.display",
         "environment",
         "errors",
@@ -206,6 +211,7 @@ ALLOWED = {
         "running.standing",
         "running.study_record",
         "running.trainable",
+        "running.work",
     },
     "tune": {
         "analysis",

@@ -161,7 +161,7 @@ def _cluster(address: str) -> Machine:
     """What a running cluster has now."""
     import ray
 
-    from ferray.running.experiment import connect, there
+    from ferray.running.connection import connect, there
 
     is_ours = connect(address)
     try:
