@@ -118,8 +118,9 @@ class Left:
         left = self._after(part, overrides)
         if self._differs_from(left, searched):
             return left
-        if part not in FACTORS and not self.removed:
-            there = self.config.flat()
+        whole = Left.whole(self.base)
+        if part not in FACTORS and not whole._differs_from(whole._after(part, overrides), searched):
+            there = whole.config.flat()
             told = ", ".join(f"{name} {short(there.get(name, value))}" for name, value in flatten(merge({}, overrides)).items())
             raise ConfigError.at(f"ablate.factors.{part}", f"takes nothing away: the base has {told} already")
         raise ConfigError.at("ablate.remove", f"{self._holder} has no {part} to take away; {self._instead(part, overrides, searched)}")
