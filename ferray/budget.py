@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import model_validator
 
 from ferray.config import Frozen, Positive
-from ferray.errors import ConfigError
+from ferray.errors import ConfigError, nearest
 
 Unit = Literal["gpu_hours", "processor_hours", "hours"]
 WORDS: dict[Unit, str] = {"gpu_hours": "GPU-hour", "processor_hours": "processor-hour", "hours": "hour"}
 """What people call one of each."""
+ALLOWED = "gpu_hours (of all GPUs in use), processor_hours (of all processors in use) or hours (by the clock)"
 
 
 class Budget(Frozen):
@@ -24,12 +25,21 @@ class Budget(Frozen):
     hours: Positive | None = None
     """Hours by the clock since the command began; each command has its own."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, given: Any) -> Any:
+        for name in given if isinstance(given, dict) else ():
+            if name not in WORDS:
+                near = nearest(name.lower().replace("cpu", "processor").replace("core", "processor"), WORDS)
+                raise ConfigError.at(f"budget.{name}", f"unknown key{near or '.'} Give one of {ALLOWED}")
+        return given
+
     @model_validator(mode="after")
     def _is_one(self) -> Budget:
         given = [name for name in WORDS if getattr(self, name) is not None]
         if len(given) != 1:
             has = f"not {' and '.join(given)}" if given else "as in {processor_hours: 4}"
-            raise ConfigError.at("budget", f"needs one of {', '.join(WORDS)}, {has}")
+            raise ConfigError.at("budget", f"needs one of {ALLOWED}, {has}")
         return self
 
     @property

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, field_validator, model_validator
 
 from ferray.config import Frozen
-from ferray.errors import ConfigError
+from ferray.errors import ConfigError, nearest, short
 from ferray.factors import Factor, Left, factors, meet
 from ferray.fraction import MOST_FACTORS, ROMAN, Fraction, fractions
 
@@ -30,10 +30,12 @@ def _overrides_or_names(given: Any, check: ValidatorFunctionWrapHandler) -> Any:
     try:
         return check(given)
     except ValidationError:  # it would tell of each of the two ways by itself
-        raise ValueError("the overrides that take it away, or a list of factors that go together") from None
+        told = "must be the overrides that take it away, as in {batch_size: 512}, or a list of factors that go together, as in [l1, l2]"
+        raise ValueError(told) from None
 
 
-Own = Annotated[dict[str, Any] | Annotated[list[str], Field(min_length=1)], WrapValidator(_overrides_or_names)]
+Overrides = Annotated[dict[str, Any], Field(min_length=1)]
+Own = Annotated[Overrides | Annotated[list[str], Field(min_length=1)], WrapValidator(_overrides_or_names)]
 Resolution = Literal[3, 4, 5] | Literal["III", "IV", "V"]
 
 
@@ -131,7 +133,10 @@ class Ablation(Frozen):
         try:
             return check(given)
         except ValidationError:  # it would tell of each of the two ways by itself
-            raise ValueError("a list that is not empty, of factors and of lists of them that go together") from None
+            told = (
+                f"must be a list of factors, and of lists of those that go together, as in [l1, [dropout, batch_norm]], not {short(given)}"
+            )
+            raise ConfigError.at("ablate.remove", told) from None
 
     @field_validator("resolution", mode="wrap")
     @classmethod
@@ -140,7 +145,8 @@ class Ablation(Frozen):
         try:
             checked = check(given)
         except ValidationError:
-            raise ValueError("3, 4 or 5 (or III, IV or V)") from None
+            near = nearest(given, numerals) if isinstance(given, str) else ""
+            raise ConfigError.at("ablate.resolution", f"must be 3, 4 or 5 (or III, IV or V), not {short(given)}{near}") from None
         return numerals.get(checked, checked)
 
     @field_validator("factors")

@@ -84,9 +84,17 @@ class ResourceError(FerrayError, RuntimeError):
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
-    """The allowed word most like the given one as ``"; did you mean 'x'?"``, or an empty string where none is close."""
-    match = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.6)
-    return f"; did you mean {match[0]!r}?" if match else ""
+    """The allowed word most like the given one as ``"; did you mean 'x'?"``, or an empty string where none is close.
+
+    Capitals, and whether words are joined by ``-``, ``_`` or a space, make no difference.
+    """
+    words = {_plain(one): one for one in allowed}
+    match = difflib.get_close_matches(_plain(word), words, n=1, cutoff=0.6)
+    return f"; did you mean {words[match[0]]!r}?" if match else ""
+
+
+def _plain(word: str) -> str:
+    return re.sub("[- ]", "_", word.lower())
 
 
 def explain(error: ValidationError, *, where: str, fields: Iterable[str]) -> ConfigError:
@@ -113,10 +121,23 @@ def short(value: Any) -> str:
 
 
 def _unknown(place: str, known: Sequence[str]) -> str:
-    siblings = {name.rsplit(".", 1)[-1] for name in known}
-    return f"unknown key{nearest(place, known) or nearest(place.rsplit('.', 1)[-1], siblings)}"
+    """What there is instead: a field of that very name outside, or else the nearest; and all that stand beside it, where these are few."""
+    above, _, name = place.rpartition(".")
+    last = {other: other.rpartition(".")[2] for other in known}
+    beside = {last[other]: other for other in known if above and other.rpartition(".")[0] == above}
+    match = difflib.get_close_matches(_plain(name), beside, n=1)
+    if name in known:
+        near = f"; did you mean {name!r}?"
+    elif match:
+        near = f"; did you mean {beside[match[0]]!r}?"
+    else:
+        near = "" if beside else nearest(place, known) or nearest(name, last.values())
+    listed = f" (there are: {', '.join(beside)})" if 0 < len(beside) <= MOST_LISTED else ""
+    return f"unknown key{near}{listed}"
 
 
+MOST_LISTED = 10
+"""So many names are listed beside a wrong one."""
 RANGES = {"greater_than_equal": "at least", "greater_than": "greater than", "less_than_equal": "at most", "less_than": "less than"}
 TYPES = {
     "int_type": "a whole number",
@@ -139,6 +160,8 @@ def _in_plain_words(detail: ErrorDetails) -> str:
     message = _allowed(kind, context) or detail["msg"].removeprefix("Value error, ")
     if kind == "missing" or (isinstance(given, dict) and kind not in TYPES):
         return message
+    if given is None:
+        return f"{message}, and it is empty"
     if isinstance(given, str) and TYPES.get(kind, "").endswith("number") and reads_as_number(given):
         return f"{message}, and {given!r} is text: remove the quotes"
     near = nearest(given, re.findall("'(.*?)'", context["expected"])) if kind == "literal_error" and isinstance(given, str) else ""

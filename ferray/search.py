@@ -64,6 +64,12 @@ class Domain:
         """Whether a draw may set the given field: it is this one, one below it, or one that holds it."""
         return f"{self.field}.".startswith(f"{field}.") or f"{field}.".startswith(f"{self.field}.")
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether every draw is the same."""
+        is_counted = self.function in LISTS or "randint" in self.function
+        return is_counted and all(same(value, self.examples()[0]) for value in self.examples())
+
     def giving(self, field: str, value: Any) -> list[Any]:
         """The values of this domain, at most one, under which the given field has the given value."""
         if self.function not in LISTS and self.field == field:
@@ -168,9 +174,9 @@ def samples(found: list[Domain], num_samples: int, seed: int) -> Iterator[dict[s
 
 
 def count(found: Sequence[Domain], num_samples: int) -> tuple[int, str]:
-    """How many samples there are, and how the number comes about, as in ``8 draws x 3 grid points``."""
+    """How many samples there are, unless a value is drawn again, and how the number comes about, as in ``8 draws x 3 grid points``."""
     points = math.prod(len(domain.arguments) for domain in found if domain.function == "grid_search")
-    draws = num_samples if any(domain.function != "grid_search" for domain in found) else 1
+    draws = num_samples if any(domain.function != "grid_search" and not domain.is_constant for domain in found) else 1
     sizes = " x ".join(str(len(domain.arguments)) for domain in found if domain.function == "grid_search")
     parts = [f"{draws:,} draws"] * (draws > 1) + [f"{sizes} grid points"] * (points > 1)
     return draws * points, " x ".join(parts) or "1 sample"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ferray import conditions
-from ferray.config import Config, flatten, merge, overlay
+from ferray.config import Config, digest, flatten, merge, overlay
 from ferray.designs import Variant
 from ferray.errors import ConfigError, short
 from ferray.search import Domain
@@ -25,8 +25,7 @@ class Settings:
         try:
             return Config.parse(self._merged(variant, {}))
         except ConfigError as error:
-            place = "ablate.remove" if variant.removed else f"variants.{variant.name}" if variant.overrides else "base"
-            raise error.under(place) from None
+            raise error.under(_place(variant)) from None
 
     def resolved(self, variant: Variant, values: dict[str, Any]) -> tuple[Config, dict[str, Any]]:
         """A variant's config in one sample, and what of the sample takes effect in it, by dotted name. Raises ConfigError."""
@@ -43,6 +42,30 @@ class Settings:
         chosen = {name: value for name, value in flatten(merge({}, kept)).items() if name not in fixed and name in given}
         return config, {name: value for name, value in chosen.items() if given[name] == value}
 
+    def tried(self, variants: Sequence[Variant]) -> Iterator[tuple[Config, dict[str, Any]]]:
+        """Each variant in samples that show every value of the search, as ``resolved`` has it.
+
+        Raises ConfigError for a variant that nothing tells apart from one before it.
+        """
+        alike: dict[str, str] = {}
+        for variant in variants:
+            found = [self.resolved(variant, values) for values in conditions.scenarios(self.domains)]
+            configs = [config for config, _ in found]
+            if not found or any(domain.conditions for domain in self.domains):  # under which a field may keep what it has
+                configs.append(self.config(variant))
+            first = alike.setdefault(digest([config.model_dump() for config in configs]), variant.name)
+            if first != variant.name:
+                raise ConfigError.at(_place(variant), f"{first!r} and {variant.name!r} have the same settings{self._in_all(variant)}")
+            yield from found
+
+    def _in_all(self, variant: Variant) -> str:
+        """How a variant comes to have the same settings as another one."""
+        own = flatten(merge({}, variant.overrides))
+        fixed = ", ".join(domain.field for domain in self.domains if any(domain.reaches(field) for field in own))
+        if not fixed:
+            return ", so there is nothing to compare"
+        return f" in every sample, so there is nothing to compare: `search` gives {fixed} nothing but what both have"
+
     def _merged(self, variant: Variant, values: dict[str, Any]) -> dict[str, Any]:
         """The base, under what the search chose, under what the variant fixes: a variant without l1 has none, whatever is searched.
 
@@ -53,3 +76,8 @@ class Settings:
         settings = overlay(overlay(self.base, values), variant.overrides)
         settings = merge(settings, {field: value for field, value in values.items() if field in under})
         return merge(settings, variant.overrides)
+
+
+def _place(variant: Variant) -> str:
+    """Where in a study a variant is described."""
+    return "ablate.remove" if variant.removed else f"variants.{variant.name}" if variant.overrides else "base"

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
 
-from ferray import conditions, designs, search, study_file
+from ferray import conditions, designs, search, short_forms, study_file
 from ferray.attachments import Finder
 from ferray.budget import Budget
-from ferray.config import Frozen, NotNegative, Positive, digest, field_names, flatten, merge
+from ferray.config import Frozen, NotNegative, Positive, field_names, merge
 from ferray.data_source import DataSource
-from ferray.designs import Ablation, Name, Variant, leave_to_the_study
-from ferray.errors import ConfigError, explain, short
+from ferray.designs import SET_BY_THE_STUDY, Ablation, Name, Variant, leave_to_the_study
+from ferray.errors import ConfigError, explain
 from ferray.published import Published
 from ferray.search import Domain
 from ferray.seeds import Seeds
 from ferray.settings import Settings
-from ferray.trial import Cell, Phase, Trial, trials
+from ferray.trial import Cell, Phase, Trial, check_drawn, trials
 from ferray.tuning import Tuning
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MOST_TRIALS = 1_000_000
 """So many may a study plan; what is more is a slip in a grid, and would fill the memory before anything ran."""
+LEAST_EFFECT = 0.01
+"""Accuracy points: one of ten thousand images. Who writes less means a fraction."""
 
 
 class Study(Frozen):
@@ -63,8 +65,8 @@ class Study(Frozen):
     """Processors that Ray sets aside for each trial; as many as its `threads` where left out."""
     gpus: NotNegative = 0.0
     """GPUs, or a fraction of one, for each trial; 0 trains on processors."""
-    smallest_effect: Positive = 0.5
-    """Accuracy points: an effect that is certainly smaller, either way, is called none."""
+    smallest_effect: Annotated[float, Field(ge=LEAST_EFFECT, le=100)] = 0.5
+    """Accuracy points, that is percent and no fraction: an effect that is certainly smaller, either way, is called none."""
     budget: Budget | None = None
     """What may be spent on the study, such as `{gpu_hours: 10}`, `{processor_hours: 4}` or `{hours: 2}`; the run then ends cleanly."""
     keep_weights: bool = True
@@ -90,24 +92,27 @@ class Study(Frozen):
 
     @field_validator("data", mode="before")
     @classmethod
-    def _named_source(cls, data: Any) -> Any:
-        if not isinstance(data, str | dict | DataSource):
-            raise ValueError("a word such as fer2013, or a mapping such as {source: fer2013, path: ...}")
-        return {"source": data} if isinstance(data, str) else data
+    def _named_source(cls, given: Any) -> Any:
+        return short_forms.data(given)
 
     @field_validator("variants", mode="before")
     @classmethod
     def _by_name(cls, given: Any) -> Any:
-        if not isinstance(given, list | tuple):
-            return given
-        named: dict[str, Any] = {}
-        for number, item in enumerate(given, start=1):
-            if not isinstance(item, dict) or not isinstance(item.get("name"), str):
-                raise ConfigError.at(f"variants.{number}", f"needs a name, as in {{name: dnn, model: dnn}}; it is {short(item)}")
-            if item["name"] in named:
-                raise ConfigError.at(f"variants.{number}", f"an earlier one is called {item['name']!r} too")
-            named[item["name"]] = {name: value for name, value in item.items() if name != "name"}
-        return named
+        return short_forms.variants(given)
+
+    @field_validator(*short_forms.EXAMPLES, mode="before")
+    @classmethod
+    def _mapping(cls, given: Any, info: ValidationInfo) -> Any:
+        return short_forms.mapping(str(info.field_name), given)
+
+    @field_validator("smallest_effect", mode="before")
+    @classmethod
+    def _no_fraction(cls, given: Any) -> Any:
+        if isinstance(given, float) and 0 < given < LEAST_EFFECT:
+            near = f"; did you mean {100 * given:g}?" * (100 * given >= LEAST_EFFECT)
+            told = f"is in accuracy points (percent), and no fraction; must be at least {LEAST_EFFECT:g}, not {given:g}{near}"
+            raise ConfigError.at("smallest_effect", told)
+        return given
 
     @field_validator("gpus")
     @classmethod
@@ -142,17 +147,10 @@ class Study(Frozen):
         self._settings.config(Variant(self.baseline))
         variants = self.all_variants()
         names = [variant.name for variant in variants]
-        twice = {name for name in names if names.count(name) > 1}
-        if twice:
-            told = f"two are called {', '.join(sorted(twice))}; the base is called {self.baseline!r} (see `baseline`)"
-            raise ConfigError.at("variants", told)
-        alike: dict[str, str] = {}
-        for variant in variants:
-            fixed = [domain.field for domain in domains if any(domain.reaches(name) for name in flatten(merge({}, variant.overrides)))]
-            first = alike.setdefault(digest([self._settings.config(variant).model_dump(), fixed]), variant.name)
-            if first != variant.name:
-                told = f"{first!r} and {variant.name!r} have the same settings, so there is nothing to compare"
-                raise ConfigError.at("variants", told)
+        twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
+        if twice is not None:
+            told = f"another variant is called {twice!r} too: the base is called {self.baseline!r} (see `baseline`)"
+            raise ConfigError.at(f"variants.{twice}", f"{told}, and what `ablate` makes by what it takes away" if self.ablate else told)
         unknown = sorted(set(self.published) - set(names))
         if unknown:
             told = f"no variant is called {', '.join(unknown)} (there are: {', '.join(names)})"
@@ -162,8 +160,7 @@ class Study(Frozen):
             self.tuning.check_scheduler(shortest, [domain.field for domain in domains])
         self._check_size(len(variants))
         conditions.check_fields(domains)
-        tried = ((variant, values) for variant in variants for values in conditions.scenarios(domains))
-        conditions.check_reachable(domains, (self._settings.resolved(variant, values) for variant, values in tried))
+        conditions.check_reachable(domains, self._settings.tried(variants))
         return self
 
     def _check_size(self, variants: int) -> None:
@@ -179,22 +176,12 @@ class Study(Frozen):
         """Reads a study file; ``overrides`` are ``NAME=VALUE`` settings such as ``base.epochs=3``. Raises ConfigError."""
         text, content = study_file.read(Path(path))
         try:
-            content = study_file.override(cls._in_long_form(content), overrides)
+            content = study_file.override(short_forms.in_long_form(content), overrides)
             study = cls(**{"name": Path(path).stem, **content})
         except ConfigError as error:
             raise study_file.point(error, Path(path), text, overrides) from None
         study._folder = Path(path).absolute().parent
         return study
-
-    @classmethod
-    def _in_long_form(cls, content: dict[str, Any]) -> dict[str, Any]:
-        """A study file's content with mappings for their short forms, so that data.subset=100 and variants.dnn.width=2 reach into them."""
-        short_forms: dict[str, Any] = {}
-        if isinstance(content.get("data"), str):
-            short_forms["data"] = cls._named_source(content["data"])
-        if isinstance(content.get("variants"), list):
-            short_forms["variants"] = cls._by_name(content["variants"])
-        return {**content, **short_forms}
 
     @property
     def folders(self) -> list[Path]:
@@ -231,11 +218,14 @@ class Study(Frozen):
         variant, since it fixes what tells them apart or since a value was drawn again, are listed once, as the first of them.
 
         Of a study with ``tuning`` these are the trials that tune; what comes after them depends on how they end: see ``confirmation``.
+        Raises ConfigError where the draws leave nothing to compare or to choose from.
         """
         phase: Phase = "tuning" if self.tuning else "final"
         settings, variants = self._settings, self.all_variants()
         cells = [Cell(phase, one.name, number, *settings.resolved(one, values)) for number, values in self._drawn() for one in variants]
-        return self._trials(self.tuning.all_seeds if self.tuning else self.all_seeds, cells, data)
+        planned = self._trials(self.tuning.all_seeds if self.tuning else self.all_seeds, cells, data)
+        check_drawn(planned)
+        return planned
 
     def confirmation(self, chosen: Mapping[str, int], data: Dataset | None = None) -> list[Trial]:
         """The trials that compare the variants of a tuned study, where ``chosen`` has the best sample of each variant by its name.
@@ -297,7 +287,7 @@ def _known_fields(given: dict[str, Any]) -> list[str]:
     names = published if isinstance(published, dict) else ()
     return [
         *Study.model_fields,
-        *_below("base", field_names()),
+        *_below("base", (name for name in field_names() if name not in SET_BY_THE_STUDY)),
         *_below("data", DataSource.model_fields),
         *_below("budget", Budget.model_fields),
         *_below("ablate", Ablation.model_fields),

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ferray.attachments import Attachments, Finder
 from ferray.config import Config, trial_identity, trial_key
+from ferray.errors import ConfigError
 
 Phase = Literal["tuning", "frozen", "final"]
 """What a trial is for. ``tuning``: it helps to choose a variant's settings, on validation alone. ``frozen``: a variant at the settings
@@ -88,3 +89,23 @@ def trials(seeds: Iterable[int], cells: Iterable[Cell], data: str, finder: Finde
                 trial = Trial(key, config, data, cell.variant, cell.sample, cell.overrides, attachments, cell.phase, rule)
                 found[cell.phase, cell.variant, key] = trial
     return list(found.values())
+
+
+def check_drawn(planned: Iterable[Trial]) -> None:
+    """Raises ConfigError where it so happens that draws leave two variants with the same trials, or tuning with one sample to choose from.
+
+    ``planned`` are those of ``Study.plan``.
+    """
+    planned = list(planned)
+    again = "draw more (`num_samples`), or others (`search_seed`)"
+    keys: dict[str, set[str]] = {}
+    for trial in planned:
+        keys.setdefault(trial.variant, set()).add(trial.key)
+    alike: dict[frozenset[str], str] = {}
+    for variant, own in keys.items():
+        first = alike.setdefault(frozenset(own), variant)
+        if first != variant:
+            told = f"as it was drawn, {first!r} and {variant!r} have the same settings in every sample, so there is nothing to compare"
+            raise ConfigError.at("search", f"{told}: {again}")
+    if {(trial.phase, trial.sample) for trial in planned} == {("tuning", 0)}:
+        raise ConfigError.at("search", f"as it was drawn, all samples are the same, so there is none to choose: {again}")

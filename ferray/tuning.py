@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ferray.config import Frozen
-from ferray.errors import ConfigError
+from ferray.errors import ConfigError, short
 from ferray.seeds import Seeds
 from ferray.trial import Stopping
 
 FIRST_SEED = 1_000_000
 """Of tuning, where only a number of seeds is given: beyond any number of the study's own seeds, so that more of those change nothing."""
+REDUCTION_FACTOR = 3
+"""Of asha, where none is given."""
 
 
 class Tuning(Frozen):
@@ -27,9 +29,9 @@ class Tuning(Frozen):
     scheduler: Literal["none", "asha", "median"] = "none"
     """What stops hopeless samples early: none trains all in full, asha keeps the best at each rung, median stops what is below it."""
     grace_epochs: Annotated[int, Field(ge=1)] = 1
-    """No trial is stopped before so many epochs."""
-    reduction_factor: Annotated[int, Field(ge=2)] = 3
-    """Of asha: one of so many trials goes on beyond a rung, and rungs are so many times as far apart."""
+    """Of asha and median: no trial is stopped before so many epochs."""
+    reduction_factor: Annotated[int, Field(ge=2)] | None = None
+    """Of asha: one of so many trials goes on beyond a rung, and rungs are so many times as far apart; 3 where it is left out."""
     within: Literal["variant"] = "variant"
     """The trials that a scheduler compares with each other: those of one variant."""
 
@@ -49,6 +51,8 @@ class Tuning(Frozen):
         if shared:
             both = f"{', '.join(map(str, shared[:5]))}{', ...' * (len(shared) > 5)}"
             told = f"seeds that choose the settings cannot judge them too: {both} {'is' if len(shared) == 1 else 'are'} also in `seeds`"
+            if isinstance(self.seeds, list):
+                told += f"; a number of them, such as {len(self.seeds)}, is counted from {FIRST_SEED}"
             raise ConfigError.at("tuning.seeds", told)
 
     @property
@@ -56,17 +60,33 @@ class Tuning(Frozen):
         """What may stop the trials of tuning early; None for nothing."""
         if self.scheduler == "none":
             return None
-        return Stopping(self.scheduler, self.grace_epochs, self.reduction_factor if self.scheduler == "asha" else None)
+        return Stopping(
+            self.scheduler, self.grace_epochs, (self.reduction_factor or REDUCTION_FACTOR) if self.scheduler == "asha" else None
+        )
 
     @field_validator("within", mode="before")
     @classmethod
     def _never_across(cls, given: object) -> object:
         if given != "variant":
-            raise ValueError(
-                "must be 'variant': trials are stopped early only by trials of their own variant. Augmentation and regularization slow "
-                "convergence, so that rungs across variants would stop the very variants under study, and bias every comparison"
+            told = (
+                f"must be 'variant', not {short(given)}: trials are stopped early only by trials of their own variant. Augmentation and "
+                "regularization slow convergence, so that rungs across variants would stop the very variants under study, and bias every "
+                "comparison"
             )
+            raise ConfigError.at("tuning.within", told)
         return given
+
+    @model_validator(mode="after")
+    def _of_the_scheduler(self) -> Tuning:
+        """A scheduler that is set to none by name is switched off, and what belongs to it may stay; see ``check_local``."""
+        if self.reduction_factor is not None and self.scheduler == "median":
+            raise ConfigError.at("tuning.reduction_factor", "belongs to scheduler: asha, not to median, which has no rungs; leave it out")
+        given = [name for name in ("grace_epochs", "reduction_factor") if name in self.model_fields_set and getattr(self, name) is not None]
+        if given and "scheduler" not in self.model_fields_set:
+            add = f"add scheduler: asha{' or median' * (given == ['grace_epochs'])}"
+            told = f"belongs to a scheduler, and without one nothing is stopped early; {add}, or leave it out"
+            raise ConfigError.at(f"tuning.{given[0]}", told)
+        return self
 
     def check_scheduler(self, epochs: int, searched: Collection[str]) -> None:
         """Raises ConfigError where the scheduler could stop nothing, or would compare what cannot be compared.

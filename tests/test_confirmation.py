@@ -18,7 +18,7 @@ from ferray.analysis.selection import chosen_samples, searching_trials, speaking
 from ferray.errors import LedgerError
 from ferray.ledger import Ledger, catalog
 from ferray.ledger.rerun import rerun
-from ferray.running import runner
+from ferray.running import work
 from ferray.running.confirmation import confirmation
 from ferray.running.plan import make_plan
 from ferray.running.runner import Outcome, run
@@ -328,7 +328,7 @@ def test_the_last_of_tuning_may_end_in_another_driver_while_this_one_begins(
         return call
 
     for name in ("missing", "confirmation"):
-        monkeypatch.setattr(runner, name, then_ended(getattr(runner, name)))
+        monkeypatch.setattr(work, name, then_ended(getattr(work, name)))
     assert here(tuned(), ledger.path).statuses == {"finished": 12}
     assert entries(ledger.path, "key", "phase") == entries(storage, "key", "phase")
 

@@ -104,7 +104,8 @@ def test_a_factor_of_which_something_is_left_can_be_taken_away() -> None:
 
 
 def test_a_step_of_no_factors_is_refused() -> None:
-    assert "a list that is not empty, of factors and of lists of them that go together" in refusal("path", ["l1", []])
+    told = refusal("path", ["l1", []])
+    assert "must be a list of factors, and of lists of those that go together, as in [l1, [dropout, batch_norm]], not ['l1', []]" in told
 
 
 def test_what_has_gone_with_a_network_is_not_taken_away_from_the_next_one() -> None:
@@ -117,11 +118,11 @@ OWN = {"attention": {"model_arguments.attention": False}, "network": {"model": "
 
 
 def test_factors_of_the_users_own_stand_beside_those_of_ferray() -> None:
-    first, second = path(NETWORK, ["attention", "l1"], OWN)
+    first, second = path(NETWORK, ["attention", "l1"], {"attention": OWN["attention"]})
     assert (first.name, second.name) == ("no-attention", "no-attention-l1")
     config = Config.parse(overlay(NETWORK, second.overrides))
     assert (config.model_arguments, config.l1) == ({"attention": False, "depth": 3}, 0.0)
-    (network,) = path(NETWORK, ["network"], OWN)
+    (network,) = path(NETWORK, ["network"], {"network": OWN["network"]})
     assert Config.parse(overlay(NETWORK, network.overrides)).model_arguments == {}
 
 
@@ -129,17 +130,32 @@ def test_factors_of_the_users_own_stand_beside_those_of_ferray() -> None:
     ("remove", "own", "message"),
     [
         (["attenton"], OWN, "unknown factor 'attenton'; did you mean 'attention'"),
-        (["attention", "attention"], OWN, "the base without attention has no attention to take away"),
+        (
+            ["attention", "attention"],
+            {"attention": OWN["attention"]},
+            "the base without attention has no attention to take away; it is named twice",
+        ),
+        (
+            ["network", "attention"],
+            OWN,
+            "attention cannot be taken away from the base without network: model_arguments have no effect with",
+        ),
+        (
+            ["batch", "l1"],
+            {"batch": {"epochs": 30, "l1": 0.1}},
+            "ablate.factors.batch: takes nothing away: the base has epochs 30, l1 0.1 already",
+        ),
+        (["attention"], OWN, "ablate.factors.network: is never taken away: name it in `remove`, or in a group that stands there"),
+        (["both"], {**OWN, "both": ["attention", "network"], "l": ["l1"]}, "ablate.factors.l: is never taken away: name it in `remove`"),
         (["l1"], {"l1": {"l2": 0.0}}, "ablate.factors.l1: ferray has a factor of this name"),
         (["l1"], {"x": {"epohcs": 3}}, "ablate.factors.x.epohcs: unknown key; did you mean 'epochs'"),
         (["l1"], {"x": {"epochs": 0}}, "ablate.factors.x.epochs: must be at least 1, not 0"),
-        (["x"], {"x": {}}, "the base has no x to take away"),
         (["batch_norm"], {}, "batch_norm cannot be taken away from the base: batch_norm has no effect with model 'torchvision:resnet18'"),
     ],
-)
+)  # fmt: skip
 def test_a_factor_of_the_users_own_that_is_none_is_refused(remove: list[str], own: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as raised:
-        path(NETWORK, remove, own)
+        path({**NETWORK, "epochs": 30}, remove, own)
     assert message in str(raised.value)
 
 
@@ -234,7 +250,8 @@ def test_a_factor_that_goes_with_another_one_is_refused_where_factors_are_crosse
         ({"design": "factorial", "remove": [f"f{n}" for n in range(9)]}, "a factorial of 9 factors has 512 variants; at most 8 (256)"),
         ({"design": "factorial", "remove": ["l1"], "resolution": 3}, "ablate.resolution: belongs to design: fractional, not to factorial"),
         ({"design": "fractional", "remove": FOUR}, "ablate.resolution: is missing: of 4 factors, there is resolution 4 (8 variants)"),
-        ({"design": "fractional", "remove": FOUR, "resolution": 6}, "ablate.resolution: 3, 4 or 5 (or III, IV or V), not 6"),
+        ({"design": "fractional", "remove": FOUR, "resolution": 6}, "ablate.resolution: must be 3, 4 or 5 (or III, IV or V), not 6"),
+        ({"design": "fractional", "remove": FOUR, "resolution": "iv"}, "must be 3, 4 or 5 (or III, IV or V), not 'iv'; did you mean 'IV'?"),
         ({"design": "fractional", "remove": FOUR, "resolution": "V"},
          "no fraction of 4 factors has resolution 5 and is smaller than the full factorial; there is resolution 4 (8 variants); or take "
          "design: factorial (16 variants)"),
@@ -242,8 +259,15 @@ def test_a_factor_that_goes_with_another_one_is_refused_where_factors_are_crosse
         ({"design": "fractional", "remove": [f"f{n}" for n in range(12)], "resolution": 3}, "there are fractions of 3 to 11 factors, not"),
         ({"remove": ["x"], "factors": {"x": ["dropuot"]}}, "ablate.factors.x: unknown factor 'dropuot'; did you mean 'dropout'?"),
         ({"remove": ["x"], "factors": {"x": ["y"], "y": ["l1"]}}, "ablate.factors.x: y is a group itself; name its factors"),
-        ({"remove": ["x"], "factors": {"x": []}}, "ablate.factors.x: the overrides that take it away, or a list of factors that go"),
-        ({"remove": ["x"], "factors": {"x": "l1"}}, "or a list of factors that go together, not 'l1'"),
+        ({"remove": ["x"], "factors": {"x": []}}, "ablate.factors.x: must be the overrides that take it away, as in {batch_size: 512}, or"),
+        ({"remove": ["x"], "factors": {"x": {}}}, "ablate.factors.x: must be the overrides that take it away, as in {batch_size: 512}, or"),
+        ({"remove": ["x"], "factors": {"x": "l1"}}, "or a list of factors that go together, as in [l1, l2], not 'l1'"),
+        ({"remove": ["l1", "L2"]}, "ablate.remove: unknown factor 'L2'; did you mean 'l2'? (there are: augmentation, "),
+        ({"remove": ["learning_rate"]}, "transform, pretrained; others are named in `factors`)"),
+        ({"remove": [["l1", "l2"], "l2"]}, "the base without l1, l2 has no l2 to take away; it is named twice"),
+        ({"remove": ["augmentation", "augmentation.rotation"]}, "it goes with augmentation: name it before, or leave it out of `remove`"),
+        ({"remove": ["l1", "weight_decay"]}, "the base without l1 has no weight_decay to take away; switch it on in `base`, or leave it"),
+        ({"remove": {"l1": 0}}, "ablate.remove: must be a list of factors, and of lists of those that go together, as in"),
         ({"remove": ["x"], "factors": {"l1": ["l2"]}}, "ablate.factors.l1: ferray has a factor of this name"),
     ],
 )  # fmt: skip
@@ -308,7 +332,7 @@ def test_what_is_only_searched_can_be_taken_away() -> None:
 
 
 def test_two_variants_with_the_same_settings_are_refused() -> None:
-    with pytest.raises(ConfigError, match="'no-l1' and 'mine' have the same settings"):
+    with pytest.raises(ConfigError, match=r"variants\.mine: 'no-l1' and 'mine' have the same settings, so there is nothing to compare"):
         Study(name="x", base=BASE, variants={"mine": {"l1": 0.0}}, ablate={"design": "leave_one_out", "remove": ["l1"]})
 
 

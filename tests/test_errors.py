@@ -56,6 +56,23 @@ def test_the_nearest_word_is_offered_only_where_one_is_near() -> None:
     assert nearest("banana", ["epochs", "l1"]) == ""
 
 
+@pytest.mark.parametrize("word", ["LEAVE_ONE_OUT", "leave-one-out", "Leave one out", "leave_one_uot"])
+def test_capitals_and_hyphens_make_no_word_a_distant_one(word: str) -> None:
+    assert nearest(word, ["leave_one_out", "path"]) == "; did you mean 'leave_one_out'?"
+
+
+def test_what_is_empty_is_called_so() -> None:
+    with pytest.raises(ConfigError, match="epochs: must be a whole number, and it is empty"):
+        Config.parse({"epochs": None})
+
+
+def test_beside_an_unknown_key_stands_what_there_is_where_that_is_short() -> None:
+    with pytest.raises(ConfigError, match=r"augmentation\.blur: unknown key \(there are: rotation, horizontal_flip, shift, zoom, "):
+        Config.parse({"augmentation": {"blur": 1.0}})
+    with pytest.raises(ConfigError, match=r"banana: unknown key$"):
+        Config.parse({"banana": 1.0})
+
+
 def test_values_are_cut_where_they_are_long() -> None:
     assert short([1, 2]) == "[1, 2]"
     assert short("x" * 500).endswith("... (502 characters)")

@@ -27,7 +27,8 @@ ALLOWED = {
     "conditions": {"config", "errors"},
     "search": {"conditions", "config", "errors", "ray"},  # ray.tune draws the samples, inside a function
     "study_file": {"errors"},
-    "trial": {"attachments", "config"},
+    "short_forms": {"config", "data_source", "errors"},
+    "trial": {"attachments", "config", "errors"},
     "published": {"config"},
     "settings": {"conditions", "config", "designs", "errors", "search"},
     "tuning": {"config", "errors", "seeds", "trial"},
@@ -46,6 +47,7 @@ ALLOWED = {
         "search",
         "seeds",
         "settings",
+        "short_forms",
         "study_file",
         "trial",
         "tuning",
@@ -159,22 +161,27 @@ ALLOWED = {
     # of the read half the arithmetic, and what a design judges, since the plan prices what the report will say
     "running.spread": {"analysis.crossed", "analysis.families", "errors", "ledger"},
     "running.price": {"analysis.families", "budget", "ledger", "power", "running.estimate", "running.meter", "running.spread"},
+    "running.draws": {"config", "running.estimate", "search"},
     "running.plan": {
         "running.check",
         "running.confirmation",
         "running.display",
+        "running.draws",
         "environment",
         "errors",
         "running.estimate",
-        "running.experiment",
+        "running.connection",
         "ledger",
         "running.machine",
         "running.price",
-        "search",
         "ray",
-    },  # experiment and ray inside a function
+    },  # connection and ray inside a function
     "running.plan_tables": {"running.plan", "running.price"},
+    "running.connection": {"errors", "running.machine", "ray"},
+    "running.relay": {"errors", "running.meter", "running.trainable", "ray"},
+    "running.work": {"ledger", "running.confirmation", "running.estimate", "running.standing"},
     "running.experiment": {
+        "running.connection",
         "environment",
         "errors",
         "running.interruption",
@@ -182,6 +189,7 @@ ALLOWED = {
         "running.machine",
         "running.meter",
         "running.ray_log",
+        "running.relay",
         "running.scheduling",
         "running.trainable",
         "ray",
@@ -190,7 +198,7 @@ ALLOWED = {
     "running.runner": {
         "running.announcements",
         "running.check",
-        "running.confirmation",
+        "running.connection",  # inside a function
         "running.display",
         "environment",
         "errors",
@@ -204,6 +212,7 @@ ALLOWED = {
         "running.standing",
         "running.study_record",
         "running.trainable",
+        "running.work",
     },
     "tune": {
         "analysis",

@@ -98,7 +98,7 @@ def test_samples_that_were_drawn_again_are_told(tmp_path: Path) -> None:
     assert len(plan.trials) == 2
     assert sentences(plan)[2] == "2 of 3 samples (a value was drawn again)"
     again = make_plan(tiny(ablate=None, seeds=1, search={"l2": {"loguniform": [1e-6, 1e-3]}}, num_samples=3), tmp_path)
-    assert again.drawn_again == ""
+    assert again.draws == []
 
 
 def test_a_finished_study_has_nothing_to_run(ledger: Ledger) -> None:

@@ -134,6 +134,10 @@ def test_more_seeds_are_told_where_they_reach_what_counts_and_images_where_none_
     assert told(0.5, 3)[-1].startswith(
         "0.5 points (smallest_effect) are out of reach of any number of seeds: 4,000 images hide effects below 1"
     )
+    assert told(0.02, 3)[2] == (
+        "0.02 accuracy points (smallest_effect) are fewer than five of 4,000 images; if 0.02 is meant as a fraction, write 2"
+    )
+    assert not any("fraction" in line for line in [*told(0.02, 3, images=50_000), *told(0.5, 3, images=35)])
     assert told(1.5, 2)[0] == "no effect, however large, is decided by fewer than 3 seeds"
 
 

@@ -84,7 +84,7 @@ def recursive() -> dict[str, Any]:
         ({"base": {"epohcs": 3}}, "base.epohcs: unknown key; did you mean 'epochs'"),
         ({"base": {"seed": 3}}, "seed is set by the study's `seeds`"),
         ({"variants": {"a": {"modle": "dnn"}}}, "variants.a.modle: unknown key; did you mean 'model'"),
-        ({"variants": {"baseline": {}}}, "two are called baseline"),
+        ({"variants": {"baseline": {}}}, "variants.baseline: another variant is called 'baseline' too: the base is called 'baseline'"),
         ({"ablate": {"design": "pth", "remove": ["l1"]}}, "ablate.design"),
         ({"ablate": {"remove": []}}, "ablate.remove"),
         ({"ablate": {"remove": ["l2"]}}, "the base has no l2 to take away"),
@@ -102,7 +102,7 @@ def recursive() -> dict[str, Any]:
         ({"data": {"validation_share": 0.5, "test_share": 0.5}}, "data: validation_share and test_share together must leave images"),
         ({"gpus": -1.0}, "gpus"),
         ({"gpus": 1.5}, "gpus: must be a fraction of one GPU, or a whole number of them: fractions of two are not joined, not 1.5"),
-        ({"seeds": None}, "seeds: how many (a whole number from 1 to 100,000), or a list of them, not None"),
+        ({"seeds": None}, "seeds: how many (a whole number from 1 to 100,000), or a list of them, and it is empty"),
         ({"seeds": 100_001}, "seeds: how many (a whole number from 1 to 100,000)"),
         ({"seeds": [2**63]}, "seeds: how many"),
         ({"num_samples": 1_000_001}, "num_samples: must be at most 1,000,000"),
@@ -110,16 +110,27 @@ def recursive() -> dict[str, Any]:
         ({"data": {"subste": 5}}, "data.subste: unknown key; did you mean 'data.subset'"),
         ({"ablate": {"remvoe": ["l1"]}}, "ablate.remvoe: unknown key; did you mean 'ablate.remove'"),
         ({"published": {"baseline": {"tset": 0.6}}}, "unknown key; did you mean 'published.baseline.test'"),
-        ({"ablate": {"remove": ["l1", []]}}, "ablate.remove: a list that is not empty, of factors and of lists of them"),
+        ({"ablate": {"remove": ["l1", []]}}, "ablate.remove: must be a list of factors, and of lists of those"),
         ({"ablate": {"remove": ["augmentation", "augmentation.rotation"]}}, "the base without augmentation has no augmentation.rotation"),
-        ({"variants": {"again": {"width": 0.05}}}, "variants: 'baseline' and 'again' have the same settings"),
-        ({"ablate": {"remove": ["l1"]}, "variants": {"none": {"l1": -0.0}}}, "variants: 'no-l1' and 'none' have the same settings"),
+        ({"variants": {"again": {"width": 0.05}}}, "variants.again: 'baseline' and 'again' have the same settings"),
+        ({"ablate": {"remove": ["l1"]}, "variants": {"none": {"l1": -0.0}}}, "variants.none: 'no-l1' and 'none' have the same settings"),
         ({"variants": {"v1.0": {"device": "cuda"}}}, "device is set by the study's `gpus`"),
         ({"variants": {"a": {"augmentation": {1: 2}}}}, "study 'tiny': variants.a.augmentation: names are text, not 1"),
         ({"search": {"augmentation": {"choice": [{1: 1.0}]}}}, "search.augmentation.choice[0]: names are text, not 1"),
         ({"base": {".".join("a" * 2000): 1}}, "nested more than 50 deep"),
         ({"base": recursive()}, "nested more than 50 deep"),
         ({"self": 1}, "self: unknown key"),
+        ({"ablate": {"remove": ["l1"], "seeds": 3}}, "ablate.seeds: unknown key; did you mean 'seeds'? (there are: design, remove, "),
+        ({"ablate": ["l1"]}, "ablate: must be a mapping, such as {design: leave_one_out, remove: [dropout, batch_norm]}, not ['l1']"),
+        ({"budget": 4}, "budget: must be a mapping, such as {processor_hours: 4}, not 4"),
+        ({"smallest_effect": 0.005}, "smallest_effect: is in accuracy points (percent), and no fraction; must be at least 0.01, not 0.005; "
+         "did you mean 0.5?"),
+        ({"smallest_effect": 1e-6}, "and no fraction; must be at least 0.01, not 1e-06"),
+        ({"smallest_effect": 0}, "smallest_effect: must be at least 0.01, not 0"),
+        ({"smallest_effect": 150}, "smallest_effect: must be at most 100, not 150"),
+        ({"search": {"l1": {"choice": [0.0]}}, "ablate": {"remove": ["l1"]}},
+         "ablate.remove: 'baseline' and 'no-l1' have the same settings in every sample, so there is nothing to compare: `search` gives l1 "
+         "nothing but what both have"),
         (
             {"variants": [{"name": "a", "l1": 0.1}, {"l1": 0.1}]},
             "variants.2: needs a name, as in {name: dnn, model: dnn}; it is {'l1': 0.1}",
@@ -129,7 +140,7 @@ def recursive() -> dict[str, Any]:
         ({"variants": {"a": {"modle_arguments": {"x": 1}}}}, "variants.a.modle_arguments: unknown key; did you mean 'model_arguments'"),
         ({"variants": {"a": {"model_arguments.x": 1}}}, "variants.a: model_arguments have no effect with model 'cnn'"),
         ({"ablate": {"remove": ["x"], "factors": {"x": {"seed": 3}}}}, "ablate.factors.x.seed: seed is set by the study's `seeds`"),
-        ({"ablate": {"remove": ["l1", 3]}}, "ablate.remove: a list that is not empty, of factors"),
+        ({"ablate": {"remove": ["l1", 3]}}, "ablate.remove: must be a list of factors"),
         ({"data": ["fer2013"]}, "data: a word such as fer2013, or a mapping"),
         (
             {"search": {"epochs": {"grid_search": list(range(1, 2001))}, "batch_size": {"grid_search": list(range(1, 2001))}}},
@@ -140,7 +151,7 @@ def recursive() -> dict[str, Any]:
             "seeds: 1,300,000 trials (13 variants",
         ),
     ],
-)
+)  # fmt: skip
 def test_a_fault_is_told_before_anything_runs(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as raised:
         tiny(**changes)

@@ -12,6 +12,7 @@ from studies import tiny
 from ferray.data import load
 from ferray.data_source import DataSource
 from ferray.errors import ConfigError
+from ferray.search import domains
 from ferray.study import Study
 from ferray.tuning import Score, Tuning, choose
 
@@ -30,24 +31,64 @@ def tuned(**changes: Any) -> Study:
     [
         ({"search": {}}, "tuning: there is one sample to choose from; say in `search` what is tried, and in `num_samples` how often"),
         ({"num_samples": 1}, "tuning: there is one sample to choose from"),
-        ({"tuning": {"seeds": [1, 7]}}, "tuning.seeds: seeds that choose the settings cannot judge them too: 1 is also in `seeds`"),
+        ({"tuning": {"seeds": [1, 7]}}, "tuning.seeds: seeds that choose the settings cannot judge them too: 1 is also in "
+         "`seeds`; "
+         "a number of them, such as 2, is counted from 1000000"),
         ({"tuning": {"seeds": [0, 1]}}, "tuning.seeds: seeds that choose the settings cannot judge them too: 0, 1 are also in `seeds`"),
         ({"seeds": [3, 1_000_001], "tuning": {"seeds": 2}}, "1000001 is also in `seeds`"),
         ({"tuning": {"seeds": [7, 7]}}, "tuning.seeds: each seed once, not [7, 7]"),
         ({"tuning": {"seeds": 0}}, "tuning.seeds: how many (a whole number from 1 to 100,000), or a list of them, not 0"),
         ({"tuning": {"seeds": "2"}}, "tuning.seeds: how many (a whole number from 1 to 100,000 without quotes)"),
-        ({"tuning": {"sedes": 2}}, "tuning.sedes: unknown key; did you mean 'tuning.seeds'"),
+        ({"tuning": {"sedes": 2}}, "tuning.sedes: unknown key; did you mean 'tuning.seeds'? (there are: seeds, scheduler, grace_epochs, "),
+        ({"tuning": {"num_samples": 2}}, "tuning.num_samples: unknown key; did you mean 'num_samples'? (there are: seeds, scheduler, "),
+        ({"tuning": {"scheduler": "ASHA"}}, "tuning.scheduler: must be 'none', 'asha' or 'median', not 'ASHA'; did you mean 'asha'?"),
+        ({"tuning": {"scheduler": None}}, "tuning.scheduler: must be 'none', 'asha' or 'median', and it is empty"),
+        ({"tuning": {"within": "study"}}, "tuning.within: must be 'variant', not 'study': trials are stopped early only by trials of"),
+        ({"tuning": {"grace_epochs": 2}}, "tuning.grace_epochs: belongs to a scheduler, and without one nothing is stopped early; add "
+         "scheduler: asha or median, or leave it out"),
+        ({"tuning": {"reduction_factor": 2}}, "tuning.reduction_factor: belongs to a scheduler, and without one nothing is stopped early; "
+         "add scheduler: asha, or leave it out"),
+        ({"tuning": {"scheduler": "median", "reduction_factor": 3}}, "tuning.reduction_factor: belongs to scheduler: asha, not to median"),
+        ({"search": {"l2": {"choice": [0.1, 0.1]}}, "num_samples": 9}, "tuning: there is one sample to choose from"),
         ({"tuning": {"scheduler": "ashaa"}}, "tuning.scheduler: must be 'none', 'asha' or 'median', not 'ashaa'; did you mean 'asha'?"),
         ({"tuning": {"grace_epochs": 0}}, "tuning.grace_epochs: must be at least 1, not 0"),
         ({"tuning": {"reduction_factor": 1}}, "tuning.reduction_factor: must be at least 2, not 1"),
-        ({"tuning": True}, "tuning: must be a mapping"),
+        ({"tuning": True}, "tuning: must be a mapping, such as {seeds: 1, scheduler: asha}, not True"),
         ({"tuning": {"seeds": 1000}, "num_samples": 1000}, "3,000,000 trials (3 variants x 1,000 draws x 1,000 seeds) are too many"),
     ],
-)
+)  # fmt: skip
 def test_a_fault_is_told_before_anything_runs(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as raised:
         tuned(**changes)
     assert message in str(raised.value)
+
+
+def test_a_scheduler_is_switched_off_by_its_name_and_what_belongs_to_it_may_stay() -> None:
+    study = tuned(tuning={"scheduler": "none", "grace_epochs": 2, "reduction_factor": 4})
+    assert study.tuning
+    assert study.tuning.stopping is None
+
+
+@pytest.mark.parametrize("tuning", [{}, {"scheduler": "median"}, {"scheduler": "asha", "reduction_factor": 2}])
+def test_a_tuned_study_can_be_made_again_from_what_the_ledger_keeps_of_it(tuning: dict[str, Any]) -> None:
+    study = tuned(tuning=tuning, base={"width": 0.05, "epochs": 3, "augmentation.rotation": 20.0, "l1": 1e-5})
+    assert Study(**study.model_dump(mode="json")) == study
+
+
+def test_draws_that_leave_nothing_to_choose_or_to_compare_are_refused() -> None:
+    search = {"l1": {"choice": [0.0, 1e-3]}}
+    with pytest.raises(ConfigError, match="search: as it was drawn, all samples are the same, so there is none to choose: draw more"):
+        tuned(search=search, num_samples=2, variants={}, search_seed=drawing([1e-3, 1e-3])).plan(DATA)
+    told = "search: as it was drawn, 'baseline' and 'no-l1' have the same settings in every sample, so there is nothing to compare"
+    with pytest.raises(ConfigError, match=told):
+        tuned(search=search, num_samples=2, tuning=None, search_seed=drawing([0.0, 0.0])).plan(DATA)
+    assert tuned(search=search, num_samples=2, search_seed=drawing([0.0, 1e-3])).plan(DATA)
+
+
+def drawing(values: list[float]) -> int:
+    """A seed by which l1 is drawn so."""
+    domain = domains({"l1": {"choice": [0.0, 1e-3]}})[0]
+    return next(seed for seed in range(100) if [domain.draw(seed, sample) for sample in range(2)] == values)
 
 
 def test_seeds_given_as_a_number_lie_where_no_number_of_the_studys_own_reaches() -> None:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
-import signal
-import socket
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
@@ -18,31 +14,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import ray
 from ray import tune
-from ray.tune import Callback, Stopper
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ferray import environment
-from ferray.errors import LedgerError, ResourceError
+from ferray.errors import LedgerError
 from ferray.ledger import Ledger
 from ferray.ledger.writer import LedgerWriter
+from ferray.running.connection import connect, there
 from ferray.running.interruption import handlers_kept, terminated_as_interrupted, undisturbed
-from ferray.running.machine import Machine, cluster_address
-from ferray.running.meter import OUT_OF_BUDGET, Meter
+from ferray.running.machine import cluster_address
+from ferray.running.meter import Meter
 from ferray.running.ray_log import diverted, settle
+from ferray.running.relay import Relay, last_line
 from ferray.running.scheduling import WithinVariants
-from ferray.running.trainable import STORAGE_FAILED, ActorWriter, tune_trial
+from ferray.running.trainable import ActorWriter, tune_trial
 
 if TYPE_CHECKING:
     from ferray.data import Dataset, Split
     from ferray.running.progress import Progress
-    from ferray.running.trainable import Writer
     from ferray.study import Study
     from ferray.trial import Trial
 
 WORKER_DEATHS = 3
 """So often a trial goes on elsewhere after the process that ran it died."""
-CONNECT_SECONDS = 5.0
-"""Within so long a cluster must answer."""
 STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO, errno.EFBIG}
 """What the file system says where it cannot be written."""
 
@@ -86,62 +80,6 @@ def experiments(
                     ray.shutdown()  # also of what an interruption left half started
 
 
-def connect(address: str | None) -> bool:
-    """Connects to Ray; True where that was done here, so that it is to be undone in the end."""
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # else Tune prints tables even when it is told to be silent
-    os.environ.setdefault("RAY_COLOR_PREFIX", "0")  # what workers print goes to a file
-    if ray.is_initialized():
-        return False
-    address = cluster_address(address)
-    if address:
-        _check_address(address)
-    options: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
-    handlers = list(logging.getLogger("ray").handlers)
-    try:
-        ray.init(**options, log_to_driver=True, configure_logging=False)
-    except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
-        if not address:
-            raise
-        raise ResourceError(f"no Ray cluster answers at {address!r}: {error}") from None
-    finally:
-        logging.getLogger("ray").handlers = handlers  # ray.init takes them away
-    return True
-
-
-def check_resources(study: Study, address: str | None) -> None:
-    """Raises ResourceError where too little or no cluster would be found, as far as that is known without starting Ray."""
-    if ray.is_initialized():
-        return
-    address = cluster_address(address)
-    if address:
-        _check_address(address)
-    else:
-        Machine.here(gpus=study.gpus > 0).check(study)
-
-
-def there() -> Machine:
-    """What Ray has, on all of its nodes."""
-    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    name = "this machine" if len(ray.nodes()) == 1 else "the cluster"  # type: ignore[no-untyped-call]
-    return Machine(resources.get("CPU", 0), resources.get("GPU", 0), name)
-
-
-def _check_address(address: str) -> None:
-    """Raises ResourceError at once for an address where nothing listens; Ray would try for minutes."""
-    if address.startswith("ray://"):
-        raise ResourceError(
-            f"{address}: Ray's client is not supported, since records are kept where the driver runs; "
-            "run the command on the cluster's head, or submit it with `ray job submit`"
-        )
-    host, colon, port = address.rpartition(":")
-    if not colon:
-        return  # "auto" and the like
-    try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-    except (OSError, ValueError) as error:
-        raise ResourceError(f"no Ray cluster answers at {address!r}: {error}") from None
-
-
 def _actor_here(kind: type, *arguments: Any, **options: Any) -> Any:
     """The ledger's writer, or the meter, on this machine, whichever node a trial runs on."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -175,7 +113,7 @@ def _run(
     """
     trials = {trial.key: trial for trial in todo}
     points = [{"key": trial.key, "variant": trial.variant, "seed": trial.config.seed, **trial.overrides} for trial in todo]
-    relay = _Relay(trials, ledger, progress, ActorWriter(actor))
+    relay = Relay(trials, ledger, progress, ActorWriter(actor))
     may_stop = any(trial.stopping for trial in todo)
     resources = {"cpu": study.processors, "gpu": study.gpus}
     purse = None if meter is None else _actor_here(Meter, meter.cap, rate=meter.rate, spent=meter.spent)
@@ -207,18 +145,23 @@ def _run(
         if fault is None:
             raise
         raise fault from error
+    _abandon(trials, results, actor)
+    if meter is not None and purse is not None and meter.rate is not None:
+        paid: Any = ray.get(purse.paid_so_far.remote())
+        meter.paid(paid)
+    return len(relay.ended) < len(trials) and not relay.is_out_of_budget
+
+
+def _abandon(trials: Mapping[str, Trial], results: tune.ResultGrid, actor: Any) -> None:
+    """Records as failed the trials whose process died once too often. Raises LedgerError where it was the storage."""
     for result in (results[index] for index in range(len(results))):
         if result.error is not None:
             if isinstance(result.error, LedgerError):
                 raise result.error
             trial = trials[(result.config or {})["trial"]["key"]]
             text = str(result.error)
-            told = {"type": type(result.error).__name__, "message": _last_line(text), "traceback": text}
+            told = {"type": type(result.error).__name__, "message": last_line(text), "traceback": text}
             ray.get(actor.abandon.remote(trial.key, trial.identity, told, environment.describe()))
-    if meter is not None and purse is not None and meter.rate is not None:
-        paid: Any = ray.get(purse.paid_so_far.remote())
-        meter.paid(paid)
-    return len(relay.ended) < len(trials) and not relay.is_out_of_budget
 
 
 def _storage_fault(error: BaseException, folder: Path) -> LedgerError | None:
@@ -231,102 +174,3 @@ def _storage_fault(error: BaseException, folder: Path) -> LedgerError | None:
             return LedgerError(f"cannot write {folder}: {os.strerror(cause.errno or errno.ENOSPC)}")
         cause = cause.__cause__ or cause.__context__
     return None
-
-
-def _last_line(text: str) -> str:
-    return text.strip().rpartition("\n")[2]
-
-
-class _Relay(Callback, Stopper):
-    """Tells the progress what Tune reports and the ledger what the scheduler stops, and remembers which trials ended.
-
-    It ends the experiment once the budget is spent.
-    """
-
-    def __init__(self, trials: dict[str, Trial], ledger: Ledger, progress: Progress, writer: Writer) -> None:
-        self._trials = trials
-        self._ledger = ledger
-        self._progress = progress
-        self._writer = writer
-        self._interrupted: threading.Event | None = None
-        self._stopped: set[str] = set()
-        self.ended: set[str] = set()
-        self.is_out_of_budget = False
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune writes its callbacks down, for a way of going on that the ledger has better
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Tune asks whether to stop one trial; trials stop by themselves, with a checkpoint."""
-        return False
-
-    def stop_all(self) -> bool:
-        """Tune asks whether to begin no further trial, and to stop those that run: once none does."""
-        return self.is_out_of_budget and not self._progress.running
-
-    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Puts itself before Tune's handler of Ctrl-C, which ends the experiment but tells only Ray's log so."""
-        if self._interrupted is not None:
-            return
-        self._interrupted = threading.Event()
-        ends = signal.getsignal(signal.SIGINT)
-        if threading.current_thread() is threading.main_thread() and callable(ends):
-
-            def interrupt(number: int, frame: Any) -> None:
-                self._interrupted.set()  # type: ignore[union-attr]
-                ends(number, frame)
-
-            signal.signal(signal.SIGINT, interrupt)
-
-    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Not in the handler, which may have come in the middle of a print."""
-        if self._interrupted is not None and self._interrupted.is_set():
-            self._interrupted.clear()
-            self._progress.display.say("interrupted: stopping the running trials; this takes a few seconds")
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Called by Tune when a trial has its resources."""
-        self._progress.doing = ""
-        self._progress.start(self._trials[_key(trial)])
-
-    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
-        """Called by Tune with each report of a trial."""
-        if "epoch" in result:
-            self._progress.epoch(self._trials[_key(trial)], result)
-        if result.get("status") == STORAGE_FAILED:
-            raise LedgerError(result["error"])
-
-    def stop(self, trial: Trial, stopped: Mapping[str, Any]) -> None:
-        """Called by the scheduler with what it stops and why, while the trial waits for its answer: its record is written at once."""
-        self._writer.stop(trial.key, stopped)
-        self._stopped.add(trial.key)
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Called by Tune when a trial's function has returned, or the scheduler has stopped it."""
-        status = (trial.last_result or {}).get("status", "finished")
-        if status == "running":  # the last word was an epoch
-            status = "stopped" if _key(trial) in self._stopped else "finished"
-        self._end(trial, status)
-
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Called by Tune when a trial's process died and it is to go on in another."""
-        self._progress.lost(self._trials[_key(trial)], _last_line(str(trial.get_error() or "no reason given")))
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Called by Tune when a trial's process died once too often."""
-        self._end(trial, "failed", _last_line(str(trial.get_error() or "no reason given")))
-
-    def _end(self, trial: Any, status: str, told: str | None = None) -> None:
-        key = _key(trial)
-        self.ended.add(key)
-        self.is_out_of_budget |= status == OUT_OF_BUDGET
-        if status == "done":  # another driver has run it meanwhile
-            status = self._ledger.status(key)
-        if status == "failed" and told is None:
-            told = self._ledger.failure(key)
-        self._progress.end(self._trials[key], status, told)
-
-
-def _key(trial: Any) -> str:
-    key: str = trial.config["trial"]["key"]
-    return key

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,13 +10,12 @@ from typing import TYPE_CHECKING
 
 from ferray import environment
 from ferray.ledger import DEFAULT_STORAGE, Ledger
-from ferray.running import price
+from ferray.running import draws, price
 from ferray.running.check import check
 from ferray.running.confirmation import NOTHING_AFTER, Confirmation, choices, confirmation
 from ferray.running.display import note
 from ferray.running.estimate import Pace, counted, duration, from_ledger, from_probe, makespan
 from ferray.running.machine import Machine, cluster_address
-from ferray.search import domains, samples
 
 if TYPE_CHECKING:
     from ferray.data import Dataset
@@ -35,8 +33,8 @@ class Plan:
 
     ``states`` has one of STATES by key, ``epochs`` how many epochs a trial has that has not ended. ``slots`` is how many trials run at
     a time on ``machine``, 0 where it lacks what they ask for; ``pace`` is empty where nobody knows how long an epoch takes.
-    ``drawn_again`` says how many samples are left where some have the same values, ``design`` by what the variants were formed. ``after``
-    is what follows from the tuning of a study that is tuned; its trials, as far as known, are among ``trials``.
+    ``draws`` says what of a search takes effect, ``design`` by what the variants were formed. ``after`` is what follows from the tuning
+    of a study that is tuned; its trials, as far as known, are among ``trials``.
     """
 
     study: str
@@ -50,7 +48,7 @@ class Plan:
     processors: float
     gpus: float
     pace: Pace
-    drawn_again: str = ""
+    draws: Sequence[str] = ()
     design: Sequence[str] = ()
     after: Confirmation = NOTHING_AFTER
     price: Price | None = None
@@ -146,15 +144,8 @@ def make_plan(
         say("probing how fast this machine trains: a few steps of each network, nothing is kept")
         pace = pace.filled(priced, from_probe(unknown, data))
     design = study.ablate.sentences() if study.ablate else ()
-    plan = replace(plan, pace=pace, drawn_again=_drawn_again(study), design=design, after=after)
+    plan = replace(plan, pace=pace, draws=draws.sentences(study, trials), design=design, after=after)
     return replace(plan, price=price.price(plan, study, ledger, data))
-
-
-def _drawn_again(study: Study) -> str:
-    """How many different samples there are, where values were drawn again."""
-    drawn = [json.dumps(values, sort_keys=True) for values in samples(domains(study.search), study.num_samples, study.search_seed)]
-    different = len(set(drawn))
-    return f"{different:,} of {counted(len(drawn), 'sample')} (a value was drawn again)" if different < len(drawn) else ""
 
 
 def _state(ledger: Ledger, trial: Trial) -> str:
@@ -170,7 +161,7 @@ def _cluster(address: str) -> Machine:
     """What a running cluster has now."""
     import ray
 
-    from ferray.running.experiment import connect, there
+    from ferray.running.connection import connect, there
 
     is_ours = connect(address)
     try:
@@ -192,9 +183,7 @@ def sentences(plan: Plan) -> list[str]:
     states = Counter(plan.states.values())
     there = ", ".join(f"{states[state]:,} {state}" for state in STATES if states[state])
     planned = counted(len(plan.states), "trial") + (" of tuning" if plan.after.expected else "")
-    told = [f"study {plan.study} on {plan.data}", *plan.design, f"{planned} planned: {there}"]
-    if plan.drawn_again:
-        told.append(plan.drawn_again)
+    told = [f"study {plan.study} on {plan.data}", *plan.design, f"{planned} planned: {there}", *plan.draws]
     if plan.is_tuned:
         told += _of_tuning(plan)
     if states["failed"] and not plan.retry_failed:

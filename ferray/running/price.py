@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ferray.running.plan import Plan
     from ferray.study import Study
 
+LIKE_A_FRACTION = 0.1
+"""Accuracy points below which a margin may be meant as a fraction."""
+
 
 WORDS: Mapping[Kind, tuple[str, str, str, str]] = {
     "effect": ("an effect", "the effect", "effect of a factor", "effects of factors"),
@@ -226,6 +229,11 @@ def _sensitivity_told(one: Sensitivity) -> list[str]:
             for other in one.families[1:]
         ]
     lines.append(f"{WORDS[first.kind][1]} of one seed deviates by {first.deviation:.2g} points there: {one.spread.basis}")
+    if one.wanted < LIKE_A_FRACTION and one.wanted * one.images < 500:
+        lines.append(
+            f"{one.wanted:g} accuracy points (smallest_effect) are fewer than five of {one.images:,} images; "
+            f"if {one.wanted:g} is meant as a fraction, write {100 * one.wanted:g}"
+        )
     return lines + [then + _needed_told(one, other) for other in one.families if other.needed is None or other.needed > one.seeds]
 
 

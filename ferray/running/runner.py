@@ -18,19 +18,18 @@ from ferray.ledger import DEFAULT_STORAGE, Ledger
 from ferray.ledger.writer import LedgerWriter
 from ferray.running import announcements
 from ferray.running.check import check
-from ferray.running.confirmation import Confirmation, choices, confirmation
 from ferray.running.display import Display, Lines, fitting, note
 from ferray.running.estimate import Pace, counted, from_ledger
 from ferray.running.interruption import terminated_as_interrupted
 from ferray.running.machine import Machine, cluster_address
 from ferray.running.meter import Meter, recorded_seconds
 from ferray.running.progress import Progress
-from ferray.running.standing import failed_before, left_of, missing, set_damaged_aside, standing, wanted
+from ferray.running.standing import missing, standing
 from ferray.running.study_record import save
 from ferray.running.trainable import run_trial
+from ferray.running.work import Work
 
 if TYPE_CHECKING:
-    from ferray.data import Dataset
     from ferray.study import Study
     from ferray.trial import Trial
 
@@ -92,85 +91,61 @@ def run(
     data = study.load_data()
     for told in data.notes:
         display.say(note(told))
-    plan = study.plan(data)
     ledger = Ledger(storage)
-    trials = wanted(plan, only)
-    set_damaged_aside(ledger, trials, display.say)
-    todo = missing(ledger, trials.values(), retry_failed=retry_failed)  # first: another driver may end the last of tuning right now
-    after = confirmation(study, data, ledger, plan, retry_failed=retry_failed, only=only)
-    confirming = wanted(after.trials, only)
-    set_damaged_aside(ledger, confirming, display.say)
-    trials |= confirming
-    todo += missing(ledger, confirming.values(), retry_failed=retry_failed)
-    failed = failed_before(ledger, todo)
-    later = list(after.expected) if only is None else []
-    pace = from_ledger(ledger, [*todo, *later], data, processor=environment.processor()) if todo else Pace()
-    display.say(announcements.what_is_to_do(study, trials, todo, later, ledger, pace, 1 if local else _slots(study, address)))
-    for line in choices(after, plan):
+    work = Work.of(study, data, ledger, retry_failed=retry_failed, only=only, say=display.say)
+    todo = work.todo
+    pace = from_ledger(ledger, [*todo, *work.later], data, processor=environment.processor()) if todo else Pace()
+    slots = 1 if local else _slots(study, address)
+    display.say(announcements.what_is_to_do(study, work.trials, todo, work.later, ledger, pace, slots))
+    for line in work.choices():
         display.say(line)
     check(todo, data, display.say)
     if todo and not local:
-        from ferray.running.experiment import check_resources
+        from ferray.running.connection import check_resources
 
         check_resources(study, address)
     writer = LedgerWriter(storage, retry_failed=retry_failed)
     if only is None:
-        save(writer, study, plan, data, text, after)
+        save(writer, study, work.plan, data, text, work.after)
     interrupted = False
-    meter = Meter.of(study, ledger, trials) if only is None else None  # trials that are named one by one are meant
+    meter = Meter.of(study, ledger, work.trials) if only is None else None  # trials that are named one by one are meant
     if todo and not (meter and meter.is_empty()):
-        progress = _progress(study, trials, todo, later, data, ledger, pace, display, given)
+        progress = _progress(work, pace, display, given)
         try:
-            with terminated_as_interrupted(), display.watch(progress), _stopped_in_the_end(progress, ledger):
-                here = (
-                    _in_this_process(study, data, ledger, writer, progress, meter)
-                    if local
-                    else _on_ray(study, plan, data, ledger, progress, address, retry_failed, meter)
-                )
-                with here as execute:
-                    interrupted = _until_done(todo, ledger, execute, display, meter)
-                    if study.tuning and after.chosen is None and not interrupted and not left_of(ledger, todo, failed):
-                        after = confirmation(study, data, ledger, plan)
-                        confirming = wanted(after.trials, only)
-                        further = _confirm(plan, after, confirming, ledger, progress, retry_failed=retry_failed)
-                        if only is None:
-                            save(writer, study, plan, data, text, after)
-                        if meter:
-                            meter.pay(recorded_seconds(ledger, confirming))
-                        later = list(after.expected) if only is None else []
-                        trials |= confirming
-                        todo = [*todo, *further]
-                        failed |= failed_before(ledger, further)
-                        interrupted = _until_done(further, ledger, execute, display, meter)
+            with (
+                terminated_as_interrupted(),
+                display.watch(progress),
+                _stopped_in_the_end(progress, ledger),
+                _in_this_process(work, writer, progress, meter) if local else _on_ray(work, progress, address, meter) as execute,
+            ):
+                interrupted = _until_done(todo, ledger, execute, display, meter)
+                if not interrupted and work.is_tuned():
+                    confirming, further = work.confirm(progress)
+                    if only is None:
+                        save(writer, study, work.plan, data, text, work.after)
+                    if meter:
+                        meter.pay(recorded_seconds(ledger, confirming))
+                    interrupted = _until_done(further, ledger, execute, display, meter)
         except KeyboardInterrupt:
             interrupted = True
         except LedgerError as error:
             raise LedgerError(f"{error}; what has ended is kept, and the same command goes on once this is mended") from error
-    statuses = {key: ledger.status(key) for key in trials}
-    failures = {trial.label: ledger.failure(trial.key) for trial in trials.values() if statuses[trial.key] == "failed"}
-    left = left_of(ledger, todo, failed)
+    return _outcome(work, meter, display, interrupted=interrupted)
+
+
+def _outcome(work: Work, meter: Meter | None, display: Display, *, interrupted: bool) -> Outcome:
+    """What has become of the trials; what is left of them is said."""
+    study, ledger = work.study, work.ledger
+    statuses = {key: ledger.status(key) for key in work.trials}
+    failures = {trial.label: ledger.failure(trial.key) for trial in work.trials.values() if statuses[trial.key] == "failed"}
+    left = work.left()
     is_out = bool(left and meter and meter.is_empty() and not interrupted)
     if interrupted:
-        display.say(announcements.interrupted(left, later, ledger))
+        display.say(announcements.interrupted(left, work.later, ledger))
     elif is_out and study.budget:
-        display.say(announcements.out_of_budget(study.budget, left, later, ledger))
+        display.say(announcements.out_of_budget(study.budget, left, work.later, ledger))
     counts = dict(Counter[str](statuses.values()))
-    return Outcome(storage, study.name, counts, len(todo) - len(left), failures, interrupted, is_out)
-
-
-def _confirm(
-    plan: list[Trial], after: Confirmation, trials: dict[str, Trial], ledger: Ledger, progress: Progress, *, retry_failed: bool
-) -> list[Trial]:
-    """Tells of what tuning chose, and hands the trials that follow from it to the progress; the ones of these that are to run."""
-    for line in choices(after, plan):
-        progress.display.say(line)
-    set_damaged_aside(ledger, trials, progress.display.say)
-    further = missing(ledger, trials.values(), retry_failed=retry_failed)
-    if trials:
-        there = len(trials) - len(further)
-        progress.display.say(f"{counted(len(trials), 'trial')} of confirmation planned, {there} in the ledger, {len(further)} to run")
-        progress.extend(trials, *standing(ledger, trials), further)
-    return further
+    return Outcome(ledger.path, study.name, counts, len(work.todo) - len(left), failures, interrupted, is_out)
 
 
 def _slots(study: Study, address: str | None) -> int | None:
@@ -180,20 +155,11 @@ def _slots(study: Study, address: str | None) -> int | None:
     return Machine.here(gpus=study.gpus > 0).slots(study)
 
 
-def _progress(
-    study: Study,
-    trials: dict[str, Trial],
-    todo: list[Trial],
-    later: list[Trial],
-    data: Dataset,
-    ledger: Ledger,
-    pace: Pace,
-    display: Display,
-    storage: str,
-) -> Progress:
-    statuses, epochs, accuracies = standing(ledger, trials)
-    progress = Progress(study.name, trials, statuses, epochs, accuracies, display, data.image_shape, pace.seconds, storage, later)
-    for trial in todo:
+def _progress(work: Work, pace: Pace, display: Display, storage: str) -> Progress:
+    statuses, epochs, accuracies = standing(work.ledger, work.trials)
+    shape = work.data.image_shape
+    progress = Progress(work.study.name, work.trials, statuses, epochs, accuracies, display, shape, pace.seconds, storage, work.later)
+    for trial in work.todo:
         progress.again(trial.key)
     return progress
 
@@ -229,31 +195,23 @@ def _until_done(todo: list[Trial], ledger: Ledger, execute: Executor, display: D
     return False
 
 
-def _on_ray(
-    study: Study,
-    plan: list[Trial],
-    data: Dataset,
-    ledger: Ledger,
-    progress: Progress,
-    address: str | None,
-    retry_failed: bool,
-    meter: Meter | None,
-) -> AbstractContextManager[Executor]:
+def _on_ray(work: Work, progress: Progress, address: str | None, meter: Meter | None) -> AbstractContextManager[Executor]:
     from ferray.running.experiment import experiments
 
-    return experiments(study, plan, data, ledger, progress, address=address, retry_failed=retry_failed, meter=meter)
+    study, plan, retry_failed = work.study, work.plan, work.retry_failed
+    return experiments(study, plan, work.data, work.ledger, progress, address=address, retry_failed=retry_failed, meter=meter)
 
 
 @contextmanager
-def _in_this_process(
-    study: Study, data: Dataset, ledger: Ledger, writer: LedgerWriter, progress: Progress, meter: Meter | None
-) -> Iterator[Executor]:
+def _in_this_process(work: Work, writer: LedgerWriter, progress: Progress, meter: Meter | None) -> Iterator[Executor]:
+    ledger, keep_weights = work.ledger, work.study.keep_weights
+
     def execute(trials: list[Trial]) -> bool:
         for trial in trials:
             if meter and meter.is_empty():
                 break
             progress.start(trial)
-            status = run_trial(trial, data, writer, partial(progress.epoch, trial), keep_weights=study.keep_weights, purse=meter)
+            status = run_trial(trial, work.data, writer, partial(progress.epoch, trial), keep_weights=keep_weights, purse=meter)
             if status == "done":  # another driver has run it meanwhile
                 status = ledger.status(trial.key)
             progress.end(trial, status, ledger.failure(trial.key) if status == "failed" else None)
