@@ -27,6 +27,12 @@ METHODS = {
 }
 """How each estimate comes about."""
 
+
+def methods_within(limits: str) -> dict[str, str]:
+    """``METHODS`` of estimates that are cut to what the number can be, told in words such as ``0 to 100 %``."""
+    return {name: f"{method}; cut to what is possible, {limits}" for name, method in METHODS.items()}
+
+
 SPEAKS_ABOUT = {
     "seeds": "other trainings, judged on these very images",
     "images": "these very networks, judged on other images of the same kind",
@@ -52,6 +58,16 @@ class Crossed:
     image_variance: float
     rest_variance: float
     n_images: int
+    n_groups: int  # of images that are drawn together; without any, the images
+
+    def within(self, lowest: float, highest: float) -> Crossed:
+        """The same with each of the three estimates cut to what the number can be, as ``Estimate.within`` does."""
+        return replace(
+            self,
+            seeds=self.seeds.within(lowest, highest),
+            images=self.images.within(lowest, highest),
+            both=self.both.within(lowest, highest),
+        )
 
     def scaled(self, factor: float) -> Crossed:
         """The same in another unit, for example in points with a factor of 100; a negative one turns the sign."""
@@ -109,6 +125,7 @@ def crossed(values: NDArray[np.floating], groups: NDArray[np.integer] | None = N
         image_variance=image_variance,
         rest_variance=rest_variance,
         n_images=m,
+        n_groups=count,
     )
 
 
