@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 
-from ferray.analysis.calibration import BINS, CalibrationInfo, calibration_claims, calibration_error, calibration_info, reliability
+from ferray.analysis.calibration import BINS, CalibrationInfo, calibration_error, calibration_info, reliability
+from ferray.analysis.calibration_claims import calibration_claims
 from ferray.analysis.reliability import calibration_table, draw_reliability
 from ferray.analysis.results import Results
 

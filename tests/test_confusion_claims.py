@@ -140,7 +140,7 @@ def test_planted_confusions_support_and_contradict_the_statements_of_readers(tmp
     claims = {claim.name: claim for claim in statement_claims(info)}
     claim = claims["statement/cnn/test/Surprise is often taken for fear"]
     assert claim.details["answer"] == "contradicted"
-    assert "not the most frequent wrong answer, behind happy" in claim.sentence
+    assert "behind happy, so not as the most frequent wrong answer" in claim.sentence
 
 
 def test_a_statement_is_open_where_answers_are_few_even_or_of_two_seeds(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_sentences_carry_mean_interval_and_number_of_seeds(page: Page) -> None:
     )
     assert re.search(effect, page.text)
     confusion = r"The largest confusion of cnn, as a share of the true class, is \w+ taken for \w+, in \d\d\.\d % of its images"
-    assert re.search(rf"{confusion} \(95 % interval \S+ to \S+, n = \d+, 3 seeds\)", page.text)
+    assert re.search(rf"{confusion} \(95 % interval \S+ to \S+, n = \d+ images, 3 seeds\)", page.text)
     assert "The largest confusions of cnn by share of the true class" in page.text
     rises = r"Without augmentation: the loss on the public test set rises after epoch \S+ (?:\(median; \d to \d\) )?in 2 of 2 trainings"
     assert re.search(rf"{rises} \(95 % interval of the share 16 to 100 %\)\.", page.text)

@@ -33,7 +33,7 @@ class Answers:
         return np.asarray(self.probabilities.argmax(axis=2), dtype=np.int64)
 
     def told(self, values: NDArray[np.floating], members: NDArray[np.bool_] | None = None) -> Crossed:
-        """What ``values`` say on average, a row per seed and a column per image, or per member; near-identical images are drawn together."""
+        """What ``values`` say on average, a row per seed and a column per image, or per member; near-identical ones are drawn together."""
         return crossed(values, self._groups(members))
 
     def distinct(self, members: NDArray[np.bool_]) -> NDArray[np.float64]:
