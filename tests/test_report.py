@@ -415,7 +415,7 @@ def test_a_report_of_a_thousand_trials_counts_seeds_instead_of_listing_them(tmp_
     assert "1000 of 1000 planned trials finished" in page.text
     assert page.text.count("50 finished") == 20
     assert "; 10 further variants below" in page.text
-    assert page.pictures == 12
+    assert page.pictures == 11  # on the mean of 50 seeds, no image of a class with images enough is taken for the wrong one
 
 
 def test_a_report_can_be_written_again(small: Made) -> None:

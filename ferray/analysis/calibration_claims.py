@@ -95,10 +95,9 @@ def difference_sentence(one: Calibration, info: CalibrationInfo, measure: str = 
     certain = (
         "" if p < ALPHA else "; that leaves open which is better" if p >= ALPHA else f"; fewer than {FEWEST_SEEDS} seeds decide nothing"
     )
-    gap = plain(abs(change.mean), digits)
     warning = "".join(f"; {words}" for words in _fixed(one, info))
-    told = f"{gap}{unit} {direction} than that of the baseline, {info.baseline}"
-    return f"{one.spoken}: the {MEASURES[measure]} is {told} ({sure}){certain}{warning}."
+    told = f"{direction} than that of the baseline, {info.baseline}"
+    return f"{one.spoken}: the {MEASURES[measure]} is {told} ({signed(change.mean, digits)}{unit}, {sure}){certain}{warning}."
 
 
 def _methods(limits: tuple[float, float], unit: str) -> Mapping[str, str]:

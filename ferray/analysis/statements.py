@@ -251,8 +251,8 @@ def statement_sentence(one: Tested, info: StatementsInfo) -> str:
         others = f"images of neither {one.true} nor {one.other} (n = {image_count(one.images, one.groups)})"
         numbers = f"{one.true} is the answer to {share} of all {others}"
         compared = f"{'less' if told.mean < 0 else 'more'} often than if wrong answers were spread evenly"
-    where = f"by {info.variant} on the {info.label} set ({plural(info.seeds, 'seed')})"
+    where = f"{info.variant}, {info.label} set, {plural(info.seeds, 'seed')}"
     if one.reason:
-        return f"{quoted}: open, since {one.reason}. For orientation, {where}: {numbers}."
+        return f"{quoted}: open, since {one.reason}. For orientation ({where}): {numbers}."
     sure = f"{signed(told.mean)} points, 95 % interval {interval(told, sign=True)}, adjusted p {probability(one.p_adjusted)}"
-    return f"{quoted}: {one.answer}, {where}. {numbers[0].upper()}{numbers[1:]}, {compared} ({sure})."
+    return f"{quoted}: {one.answer} ({where}). {numbers[0].upper()}{numbers[1:]}, {compared} ({sure})."
