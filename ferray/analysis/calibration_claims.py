@@ -105,4 +105,5 @@ def _methods(limits: tuple[float, float], unit: str) -> Mapping[str, str]:
     low, high = limits
     if not np.isfinite(low):
         return METHODS
-    return methods_within(f"{plain(low, 0)} to {plain(high, 0)} {unit}" if np.isfinite(high) else f"{plain(low, 0)} {unit} or more")
+    of_unit = "" if unit == UNITS["brier"] else f" {unit}"
+    return methods_within(f"{plain(low, 0)} to {plain(high, 0)}{of_unit}" if np.isfinite(high) else f"{plain(low, 0)} {unit} or more")
