@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,9 @@ from numpy.typing import NDArray
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 
-from ferray.analysis.calibration import BINS, CalibrationInfo, calibration_claims, calibration_error, calibration_info, reliability
+from ferray.analysis.answers import answers
+from ferray.analysis.calibration import BINS, CalibrationInfo, _measured, calibration_error, calibration_info, reliability
+from ferray.analysis.calibration_claims import calibration_claims, leaning_sentence
 from ferray.analysis.figures import render
 from ferray.analysis.reliability import calibration_table, draw_reliability
 from ferray.analysis.results import Results
@@ -149,3 +153,65 @@ def test_the_figure_finds_room_where_no_bin_has_images_enough(tmp_path: Path) ->
 def test_without_predictions_there_is_no_calibration(tmp_path: Path) -> None:
     make_ledger(tmp_path, seeds=1, epochs=2, variants={"cnn": ({}, [])}, outcome={("cnn", 0): "failed"})
     assert calibration_info(Results.load(tmp_path, "report")) is None
+
+
+def test_an_image_that_stands_twice_changes_no_bias_of_the_calibration_error() -> None:
+    probabilities, labels = drawn(300, seed=5)
+    wide, tall, groups = np.concatenate([probabilities] * 2), np.tile(labels, 2), np.tile(np.arange(300), 2)
+    assert calibration_error(wide, tall, groups=groups) == pytest.approx(calibration_error(probabilities, labels))
+    assert calibration_error(wide, tall)[1] < 0.9 * calibration_error(probabilities, labels)[1]
+
+
+def test_calibration_is_no_surer_for_images_that_stand_twice(made: Made, tmp_path: Path) -> None:
+    shutil.copytree(made.path, tmp_path, dirs_exist_ok=True)
+    (evaluation,) = (tmp_path / "data").glob("*/evaluation.npz")
+    arrays = dict(np.load(evaluation))
+    half = {name: np.concatenate([arrays[name][:300]] * 2) for name in ("test_images", "test_labels")}
+    np.savez(evaluation, allow_pickle=False, **{**arrays, **half})
+    for file in (tmp_path / "trials").glob("*/predictions.npz"):
+        told = dict(np.load(file))
+        np.savez(file, allow_pickle=False, **{**told, "test_selected": np.concatenate([told["test_selected"][:300]] * 2)})
+    doubled = Results.load(tmp_path, "report")
+    info, own = calibration_info(doubled), answers(doubled, "cnn", "test")
+    assert info is not None
+    assert own is not None
+    once = replace(own, probabilities=own.probabilities[:, :300], labels=own.labels[:300], groups=None)
+    for measure, told in info.variants[0].measured.items():
+        alone = _measured(once, measure)
+        assert told.n_groups == 300
+        assert (told.both.low, told.both.high) == pytest.approx((alone.both.low, alone.both.high))
+    assert {claim.counts["image_groups"] for claim in calibration_claims(info)} == {300}
+
+
+def test_measures_and_their_differences_are_cut_to_what_they_can_be(tmp_path: Path) -> None:
+    made = make_ledger(tmp_path, seeds=3, images=300, epochs=2, variants={"cnn": ({}, []), "dnn": ({"model": "dnn"}, [])})
+    labels = Results.load(tmp_path, "report").labels("test")
+    assert labels is not None
+    for seed in range(3):  # one sure of what is right; the other in two seeds, and in one sure of what is wrong
+        for variant, answer in (("cnn", labels), ("dnn", labels if seed else (labels + 1) % 7)):
+            file = tmp_path / "trials" / made.keys[variant, 0, seed] / "predictions.npz"
+            table = np.eye(7, dtype=np.float32)[answer]
+            np.savez(file, allow_pickle=False, **{**dict(np.load(file)), "test_selected": table})
+    info = calibration_info(Results.load(tmp_path, "report"))
+    assert info is not None
+    claims = {claim.name: claim for claim in calibration_claims(info)}
+    for measure, highest in (("ece", 100), ("brier", 2)):
+        own = claims[f"calibration/dnn/test/{measure}"]
+        assert (own.estimates["both"].low, own.estimates["both"].high) == (0, highest)
+        assert np.isnan(own.estimates["both"].p)
+        beside = claims[f"calibration/dnn beside cnn/test/{measure}"]
+        assert (beside.estimates["both"].low, beside.estimates["both"].high) == (-highest, highest)  # of t alone 110 points beyond zero
+        assert "cut to what is possible" in beside.methods["both"]
+    assert claims["calibration/dnn/test/loss"].estimates["seeds"].low == 0
+
+
+def test_a_fixed_answer_is_said_to_be_easily_calibrated(tmp_path: Path) -> None:
+    made = make_ledger(tmp_path, seeds=3, images=300, epochs=2, variants={"cnn": ({}, [])})
+    file = tmp_path / "trials" / made.keys["cnn", 0, 2] / "predictions.npz"
+    table = np.tile(np.array([0.1, 0.1, 0.1, 0.4, 0.1, 0.1, 0.1], np.float32), (300, 1))
+    np.savez(file, allow_pickle=False, **{**dict(np.load(file)), "test_selected": table})
+    info = calibration_info(Results.load(tmp_path, "report"))
+    assert info is not None
+    words = "1 of 3 trainings of cnn (seed 2) answers 'happy' for every image of the private test set"
+    assert f"{words}, and a fixed answer is easily calibrated" in leaning_sentence(info.variants[0], info)
+    assert all(claim.caveats == (words,) for claim in calibration_claims(info))

@@ -240,7 +240,7 @@ def test_a_class_without_images_is_no_pair() -> None:
     own = Answers("v", "test", (0,), ("key",), np.eye(2, dtype=np.float32)[[[0, 0, 0, 1]]], labels)
     counts = np.array([[3, 1], [0, 0]])
     pairs = rates(own, ("a", "b"))
-    info = ConfusionInfo("v", "test", "test", ("a", "b"), counts, (0,), {"a": 4, "b": 0}, counts[None], False, pairs, own.keys)
+    info = ConfusionInfo("v", "test", "test", ("a", "b"), counts, (0,), {"a": 4, "b": 0}, counts[None], False, pairs, (), own.keys)
     assert [(pair.true, pair.predicted) for pair in pairs_info(info).pairs] == [("a", "b")]
     assert np.isnan(info.shares[1]).all()
     assert "-" in texts(draw_confusion(info))

@@ -9,9 +9,12 @@ import pytest
 from ledger_fixture import Made, make_ledger
 from matplotlib.text import Text
 
-from ferray.analysis.galleries import COLUMNS, ROWS, draw_gallery, hard_info, hard_sentence, turned_info, turned_sentence, turned_table
+from ferray.analysis.galleries import ROWS
+from ferray.analysis.hard_images import hard_info, hard_sentence
+from ferray.analysis.pictures import COLUMNS, draw_gallery
 from ferray.analysis.results import Results
 from ferray.analysis.style import SYNTHETIC_NOTE
+from ferray.analysis.turned_images import turned_claims, turned_info, turned_sentence, turned_table
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +113,17 @@ def test_images_that_seeds_draw_are_not_set_beside_each_other(tmp_path: Path) ->
     results = Results.load(tmp_path, "report")
     assert hard_info(results) is None
     assert turned_info(results) is None
+
+
+def test_trainings_of_one_answer_are_warned_of(tmp_path: Path) -> None:
+    made = make_ledger(tmp_path, seeds=3, images=200, epochs=2, variants={"cnn": ({}, []), "dnn": ({"model": "dnn"}, [])})
+    file = tmp_path / "trials" / made.keys["dnn", 0, 1] / "predictions.npz"
+    np.savez(file, allow_pickle=False, **{**dict(np.load(file)), "test_selected": np.eye(7, dtype=np.float32)[np.full(200, 3)]})
+    results = Results.load(tmp_path, "report")
+    hard, turned = hard_info(results, "dnn"), turned_info(results)
+    assert hard is not None
+    assert turned is not None
+    words = "1 of 3 trainings of dnn (seed 1) answers 'happy' for every image of the private test set"
+    assert words in hard_sentence(hard)
+    assert words in turned_sentence(turned.variants[0], turned)
+    assert turned_claims(turned)[0].caveats == (words,)

@@ -143,7 +143,7 @@ def test_sentences_carry_mean_interval_and_number_of_seeds(page: Page) -> None:
     )
     assert re.search(effect, page.text)
     confusion = r"The largest confusion of cnn, as a share of the true class, is \w+ taken for \w+, in \d\d\.\d % of its images"
-    assert re.search(rf"{confusion} \(95 % interval \S+ to \S+, n = \d+, 3 seeds\)", page.text)
+    assert re.search(rf"{confusion} \(95 % interval \S+ to \S+, n = \d+ images, 3 seeds\)", page.text)
     assert "The largest confusions of cnn by share of the true class" in page.text
     rises = r"Without augmentation: the loss on the public test set rises after epoch \S+ (?:\(median; \d to \d\) )?in 2 of 2 trainings"
     assert re.search(rf"{rises} \(95 % interval of the share 16 to 100 %\)\.", page.text)
@@ -433,7 +433,7 @@ def test_a_report_of_a_thousand_trials_counts_seeds_instead_of_listing_them(tmp_
     assert "1000 of 1000 planned trials finished" in page.text
     assert page.text.count("50 finished") == 20
     assert "; 10 further variants below" in page.text
-    assert page.pictures == 12
+    assert page.pictures == 11  # on the mean of 50 seeds, no image of a class with images enough is taken for the wrong one
 
 
 def test_a_report_can_be_written_again(small: Made) -> None:

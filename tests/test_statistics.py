@@ -64,6 +64,10 @@ def test_an_interval_of_shares_ends_where_shares_end() -> None:
     wide = mean_interval([0.1, 0.9]).within(0, 1)
     assert (wide.low, wide.mean, wide.high) == (0, 0.5, 1)
     assert not mean_interval([0.5]).within(0, 1).has_interval
+    beyond = mean_interval([-0.03, -0.02, -0.01]).within(0, 1)  # as where a bias was taken off
+    assert beyond.mean == beyond.low == 0
+    assert 0 < beyond.high < 0.03
+    assert mean_interval([-0.5]).within(0, 1).mean == 0
 
 
 def test_pairs_need_the_same_length() -> None:

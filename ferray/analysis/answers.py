@@ -8,6 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ferray.analysis.crossed import Crossed, crossed
+from ferray.analysis.image_groups import image_groups
 from ferray.analysis.results import Results
 from ferray.analysis.selection import finished_of, speaking_trials
 from ferray.analysis.wording import factor_label, listed
@@ -24,11 +26,27 @@ class Answers:
     probabilities: NDArray[np.float32]  # [seeds, images, classes]
     labels: NDArray[np.int64]  # [images]
     redrawn: float | None = None  # as in ``Results.redrawn``: where it is, an image of one seed is not that of another
+    groups: NDArray[np.int64] | None = None  # [images], the number of each image's group of near-identical ones; None where unknown
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
         """The answered class [seeds, images]."""
         return np.asarray(self.probabilities.argmax(axis=2), dtype=np.int64)
+
+    def told(self, values: NDArray[np.floating], members: NDArray[np.bool_] | None = None) -> Crossed:
+        """What ``values`` say on average, a row per seed and a column per image, or per member; near-identical ones are drawn together."""
+        return crossed(values, self._groups(members), redrawn=self.redrawn)
+
+    def distinct(self, members: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """What each member [images] counts where near-identical ones count as one together."""
+        groups = self._groups(members)
+        return np.ones(members.sum()) if groups is None else 1 / np.bincount(groups)[groups]
+
+    def _groups(self, members: NDArray[np.bool_] | None) -> NDArray[np.int64] | None:
+        """Those of the members, numbered from 0 anew."""
+        if self.groups is None or members is None:
+            return self.groups
+        return np.asarray(np.unique(self.groups[members], return_inverse=True)[1], dtype=np.int64)
 
     def of(self, seeds: tuple[int, ...]) -> Answers:
         """The same of some of its seeds, in their order."""
@@ -49,7 +67,7 @@ def answers(results: Results, variant: str, split: str) -> Answers | None:
     if not found:
         return None
     keys, tables = zip(*found.values(), strict=True)
-    return Answers(variant, split, tuple(found), keys, np.stack(tables), labels, results.redrawn(split))
+    return Answers(variant, split, tuple(found), keys, np.stack(tables), labels, results.redrawn(split), image_groups(results, split))
 
 
 def paired(one: Answers | None, other: Answers | None) -> tuple[Answers, Answers] | None:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from ferray.analysis.answers import Answers, answers, fates, paired, removed_by, spoken
-from ferray.analysis.claims import Claim
-from ferray.analysis.crossed import Crossed, crossed
+from ferray.analysis.constant import constant_answers, constant_words
+from ferray.analysis.crossed import Crossed
 from ferray.analysis.per_image import of_predictions
 from ferray.analysis.results import Results
 from ferray.analysis.statistics import Estimate
-from ferray.analysis.verdicts import ALPHA, FEWEST_SEEDS, holm
-from ferray.analysis.wording import interval, plain, plural, probability, signed
+from ferray.analysis.verdicts import FEWEST_SEEDS, holm
 
 BINS = 15
 """Bins of equal width in the confidence, as in Guo et al. (2017)."""
@@ -24,7 +23,8 @@ MEASURES = {"ece": "calibration error", "overconfidence": "confidence minus accu
 UNITS = {"ece": "points", "overconfidence": "points", "loss": "nats", "brier": "score"}
 DIGITS = {"ece": 1, "overconfidence": 1, "loss": 3, "brier": 3}
 FACTORS = {"ece": 100.0, "overconfidence": 100.0, "loss": 1.0, "brier": 1.0}
-HIGHEST = {"ece": 100.0, "overconfidence": 100.0, "loss": np.inf, "brier": 2.0}
+LIMITS = {"ece": (0.0, 100.0), "overconfidence": (-100.0, 100.0), "loss": (0.0, np.inf), "brier": (0.0, 2.0)}
+"""What each measure can be; estimates of it, and of its differences, are cut to what is possible."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,12 @@ class Calibration:
     plain_error: float  # the mean calibration error without the correction of its bias, in points
     gained: Mapping[str, Crossed]  # how much lower each measure is than the baseline's at the same seeds; empty for the baseline
     p_adjusted: Mapping[str, float]  # of ``gained`` (``both``), Holm over the variants
+    fixed: str  # which of its trainings answer one class for nearly every image, in words; empty where none does
 
     @property
     def confidence(self) -> Estimate:
         """Confidence minus accuracy with the widest interval that there is: over seeds and images, or of one seed over images."""
-        return _best(self.measured["overconfidence"])
+        return best(self.measured["overconfidence"])
 
     @property
     def leaning(self) -> str:
@@ -94,9 +95,10 @@ def calibration_info(results: Results, split: str | None = None) -> CalibrationI
         tested = [one.both.p if one.both.n >= FEWEST_SEEDS else np.nan for one in told.values()]
         for name, p in zip(told, holm(tested), strict=True):
             adjusted[name][measure] = p
-    variants = []
+    variants, label = [], results.split_labels[split]
     for name, own in found.items():
         errors = [calibration_error(one, own.labels) for one in own.probabilities]
+        fixed = constant_answers(own, results.classes)
         variants.append(
             Calibration(
                 variant=name,
@@ -106,14 +108,15 @@ def calibration_info(results: Results, split: str | None = None) -> CalibrationI
                 seeds=len(own.seeds),
                 fates=fates(results, name),
                 bins=tuple(reliability(one, own.labels) for one in own.probabilities),
-                measured={measure: _cut(own, measure) for measure in MEASURES},
+                measured={measure: _measured(own, measure) for measure in MEASURES},
                 plain_error=100 * float(np.mean([error for error, _ in errors])),
                 gained=gained.get(name, {}),
                 p_adjusted=adjusted[name],
+                fixed="" if fixed is None else constant_words(fixed, label),
             )
         )
     images = len(next(iter(found.values())).labels)
-    return CalibrationInfo(results.baseline, split, results.split_labels[split], images, tuple(variants), results.synthetic)
+    return CalibrationInfo(results.baseline, split, label, images, tuple(variants), results.synthetic)
 
 
 def reliability(probabilities: NDArray[np.floating], labels: NDArray[np.integer], bins: int = BINS) -> Bins:
@@ -125,19 +128,26 @@ def reliability(probabilities: NDArray[np.floating], labels: NDArray[np.integer]
     return Bins(counts / len(labels), mean, accuracy)
 
 
-def calibration_error(probabilities: NDArray[np.floating], labels: NDArray[np.integer], bins: int = BINS) -> tuple[float, float]:
-    """The expected calibration error (0..1) and the part of it that is bias.
+def calibration_error(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer], bins: int = BINS, groups: NDArray[np.integer] | None = None
+) -> tuple[float, float]:
+    """The expected calibration error (0..1) and the part of it that is bias; ``groups`` [images] numbers near-identical images from 0.
 
     The error is the mean over images of how far apart mean confidence and accuracy of their bin lie (Guo et al. 2017, ICML). With few
     images in a bin the two differ by chance, which never lowers the error: even a perfectly calibrated network has one. The bias is
     estimated by how much the error grows, in expectation, once each bin's accuracy is drawn anew from a normal distribution about its
-    value, as Kumar, Liang and Ma (2019, NeurIPS) do for errors of absolute value; the draw is replaced by the folded normal's mean.
+    value, as Kumar, Liang and Ma (2019, NeurIPS) do for errors of absolute value; the draw is replaced by the folded normal's mean. The
+    standard error of an accuracy is that between groups (Liang and Zeger 1986, Biometrika 73); of images that stand alone, the binomial.
     """
     told = reliability(probabilities, labels, bins)
     full = told.shares > 0
-    shares, accuracy = told.shares[full], told.accuracy[full]
-    gaps = np.abs(accuracy - told.confidence[full])
-    error = np.sqrt(accuracy * (1 - accuracy) / (shares * len(labels)))
+    shares = told.shares[full]
+    gaps = np.abs(told.accuracy[full] - told.confidence[full])
+    _, right, place = _confidence(probabilities, labels, bins)
+    together = (np.arange(len(labels)) if groups is None else groups) * bins + place
+    rests = np.bincount(together, weights=right - told.accuracy[place])
+    squares = np.bincount(np.arange(len(rests)) % bins, weights=rests**2, minlength=bins)
+    error = np.sqrt(squares[full]) / (shares * len(labels))
     with np.errstate(divide="ignore", invalid="ignore"):
         again = np.where(error > 0, stats.foldnorm.mean(gaps / error, scale=error), gaps)
     return float(shares @ gaps), float(shares @ (again - gaps))
@@ -152,10 +162,12 @@ def _confidence(
 
 
 def _table(own: Answers, measure: str) -> NDArray[np.float64]:
-    return np.stack([_by_image(one, own.labels, measure) for one in own.probabilities])
+    return np.stack([_by_image(one, own.labels, measure, own.groups) for one in own.probabilities])
 
 
-def _by_image(probabilities: NDArray[np.floating], labels: NDArray[np.integer], measure: str) -> NDArray[np.float64]:
+def _by_image(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer], measure: str, groups: NDArray[np.integer] | None
+) -> NDArray[np.float64]:
     """One number per image whose mean is the measure.
 
     For the calibration error the sign of its bin's gap times the image's own: the influence of an image on the error where no gap is
@@ -170,7 +182,7 @@ def _by_image(probabilities: NDArray[np.floating], labels: NDArray[np.integer], 
     if measure == "overconfidence":
         return confidence - right
     signs = np.sign(np.bincount(place, weights=confidence - right, minlength=BINS))
-    return np.asarray(signs[place] * (confidence - right) - calibration_error(probabilities, labels)[1], dtype=float)
+    return np.asarray(signs[place] * (confidence - right) - calibration_error(probabilities, labels, BINS, groups)[1], dtype=float)
 
 
 def _gained(own: Answers, reference: Answers | None) -> dict[str, Crossed]:
@@ -178,91 +190,22 @@ def _gained(own: Answers, reference: Answers | None) -> dict[str, Crossed]:
     both = paired(own, reference)
     if both is None:
         return {}
-    tables = {name: _table(both[1], name) - _table(both[0], name) for name in MEASURES}
-    return {name: crossed(table, redrawn=both[0].redrawn).scaled(FACTORS[name]) for name, table in tables.items()}
+    return {
+        name: own.told(_table(both[1], name) - _table(both[0], name)).scaled(FACTORS[name]).within(*difference_limits(name))
+        for name in MEASURES
+    }
 
 
-def _cut(own: Answers, measure: str) -> Crossed:
-    """The measure's estimates, cut to what it can be."""
-    told = crossed(_table(own, measure), redrawn=own.redrawn).scaled(FACTORS[measure])
-    low = -100.0 if measure == "overconfidence" else 0.0
-    limits = (low, HIGHEST[measure])
-    return replace(told, seeds=told.seeds.within(*limits), images=told.images.within(*limits), both=told.both.within(*limits))
+def difference_limits(measure: str) -> tuple[float, float]:
+    """What the difference of two of a measure can be."""
+    low, high = LIMITS[measure]
+    return low - high, high - low
 
 
-def _best(told: Crossed) -> Estimate:
+def _measured(own: Answers, measure: str) -> Crossed:
+    return own.told(_table(own, measure)).scaled(FACTORS[measure]).within(*LIMITS[measure])
+
+
+def best(told: Crossed) -> Estimate:
+    """The estimate over seeds and images together, or of one seed that over images."""
     return told.both if told.both.has_interval else told.images
-
-
-def calibration_claims(info: CalibrationInfo) -> list[Claim]:
-    """Every measure of every variant, and its difference to the baseline: of a factor, how much lower it is with the factor."""
-    claims = []
-    reference = next((one.keys for one in info.variants if one.variant == info.baseline), ())
-    for one in info.variants:
-        counts = {**one.fates, "trainings": one.seeds, "images": info.images}
-        for measure, told in one.measured.items():
-            details = {"bins": BINS, "without the correction of bias": one.plain_error} if measure == "ece" else {}
-            claims.append(
-                Claim(
-                    name=f"calibration/{one.variant}/{info.split}/{measure}", kind="calibration", subject=one.variant, split=info.split,
-                    metric=MEASURES[measure], unit=UNITS[measure], estimates=_estimates(told), methods=told.methods, keys=one.keys,
-                    sentence=_sentence(one, info, measure), decided_by="both" if told.both.has_interval else "images", counts=counts,
-                    details=details,
-                )
-            )  # fmt: skip
-        for measure, gained in one.gained.items():
-            if measure != "overconfidence":
-                claims.append(_difference_claim(one, info, measure, gained, reference))
-    return claims
-
-
-def _difference_claim(one: Calibration, info: CalibrationInfo, measure: str, gained: Crossed, reference: tuple[str, ...]) -> Claim:
-    told = gained.scaled(-1) if one.removed else gained
-    pair = (info.baseline, one.variant) if one.removed else (one.variant, info.baseline)
-    return Claim(
-        name=f"calibration/{one.variant} beside {info.baseline}/{info.split}/{measure}", kind="calibration",
-        subject=one.removed or one.variant, split=info.split, metric=f"lower {MEASURES[measure]}", unit=UNITS[measure],
-        estimates=_estimates(told), methods=told.methods, keys=(*one.keys, *reference),
-        sentence=difference_sentence(one, info, measure), compared=pair,
-        family=f"calibration/{info.split}/{measure}", decided_by="both", p_adjusted=one.p_adjusted.get(measure, np.nan),
-        counts={"paired": told.both.n, "images": info.images},
-    )  # fmt: skip
-
-
-def _estimates(told: Crossed) -> dict[str, Estimate]:
-    return {"seeds": told.seeds, "images": told.images, "both": told.both}
-
-
-def _sentence(one: Calibration, info: CalibrationInfo, measure: str) -> str:
-    told, digits = _best(one.measured[measure]), DIGITS[measure]
-    unit = "" if measure == "brier" else f" {UNITS[measure]}"
-    sure = f"95 % interval {interval(told, digits)}, {plural(one.seeds, 'seed')}, {info.images:,} images"
-    number = (signed if measure == "overconfidence" else plain)(told.mean, digits)
-    return f"{one.spoken}: the {MEASURES[measure]} on the {info.label} set is {number}{unit} ({sure})."
-
-
-def leaning_sentence(one: Calibration, info: CalibrationInfo) -> str:
-    """Over- or underconfident in words, with the calibration error."""
-    error, lean = _best(one.measured["ece"]), one.confidence
-    sure = f"confidence minus accuracy {signed(lean.mean)} points, 95 % interval {interval(lean, sign=True)}"
-    subject = one.spoken if one.spoken == one.variant else f"{one.spoken} the network"
-    return (
-        f"{subject} (n = {one.seeds}) is {one.leaning} on the {info.label} set ({sure}); its calibration error is "
-        f"{plain(error.mean)} points ({interval(error)})."
-    )
-
-
-def difference_sentence(one: Calibration, info: CalibrationInfo, measure: str = "ece") -> str:
-    """How much larger or smaller a measure is than the baseline's, and whether that is certain."""
-    told, digits, p = one.gained[measure], DIGITS[measure], one.p_adjusted.get(measure, np.nan)
-    change = told.scaled(-1).both
-    unit = "" if measure == "brier" else f" {UNITS[measure]}"
-    direction = "larger" if change.mean > 0 else "smaller"
-    sure = f"paired, {plural(change.n, 'seed')}"
-    if change.has_interval:
-        sure = f"95 % interval {interval(change, digits, sign=True)}, {sure}" + (f", adjusted p {probability(p)}" if p == p else "")
-    certain = (
-        "" if p < ALPHA else "; that leaves open which is better" if p >= ALPHA else f"; fewer than {FEWEST_SEEDS} seeds decide nothing"
-    )
-    gap = plain(abs(change.mean), digits)
-    return f"{one.spoken}: the {MEASURES[measure]} is {gap}{unit} {direction} than that of {info.baseline} ({sure}){certain}."

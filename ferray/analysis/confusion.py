@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -12,7 +13,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ferray.analysis.answers import answers
-from ferray.analysis.confusion_rates import Rate, rates
+from ferray.analysis.confusion_rates import Rate, rates, recalls
+from ferray.analysis.constant import constant_answers, constant_words
 from ferray.analysis.fonts import lettered
 from ferray.analysis.results import Results
 from ferray.analysis.selection import best_variant
@@ -37,8 +39,10 @@ class ConfusionInfo:
     images: Mapping[str, int]
     by_seed: NDArray[np.int64]  # [seeds, true, predicted]
     synthetic: bool
-    rates: tuple[Rate, ...]  # of all ordered pairs, the most frequent confusion first
+    rates: tuple[Rate, ...]  # of all ordered pairs, the most frequent confusion first, those of classes with too few images last
+    recalls: tuple[Rate, ...]  # of the classes with images, each taken for itself
     keys: tuple[str, ...]  # of the trials, by seed
+    fixed: str = ""  # which of the trainings answer one class for nearly every image, in words; empty where none does
 
     @property
     def shares(self) -> NDArray[np.float64]:
@@ -71,7 +75,7 @@ class ConfusionInfo:
 
 @dataclass(frozen=True)
 class PairsInfo:
-    """The ordered pairs of classes with the largest shares of the true class, the largest first."""
+    """The ordered pairs of classes with the largest shares of the true class, the largest first, those with too few images last."""
 
     variant: str
     split: str
@@ -79,6 +83,13 @@ class PairsInfo:
     pairs: tuple[Rate, ...]
     seeds: int
     synthetic: bool
+    fixed: str = ""  # as of ``ConfusionInfo``
+
+    @property
+    def largest(self) -> tuple[Rate, ...]:
+        """The largest share with all that equal it; none where too few images or trainings of one answer leave nothing to tell."""
+        told = () if self.fixed else tuple(pair for pair in self.pairs if pair.has_images)
+        return tuple(pair for pair in told if math.isclose(pair.share.mean, told[0].share.mean))
 
 
 def confusion_info(results: Results, variant: str | None = None, split: str | None = None) -> ConfusionInfo | None:
@@ -95,10 +106,11 @@ def confusion_info(results: Results, variant: str | None = None, split: str | No
     cells = [np.bincount(own.labels * size + predicted, minlength=size * size) for predicted in own.predicted]
     by_seed = np.stack(cells).reshape(-1, size, size)
     totals = np.bincount(own.labels, minlength=size)
+    label, fixed = results.split_labels[split], constant_answers(own, results.classes)
     return ConfusionInfo(
         variant=own.variant,
         split=split,
-        label=results.split_labels[split],
+        label=label,
         classes=results.classes,
         counts=by_seed.sum(axis=0),
         seeds=own.seeds,
@@ -106,14 +118,16 @@ def confusion_info(results: Results, variant: str | None = None, split: str | No
         by_seed=by_seed,
         synthetic=results.synthetic,
         rates=rates(own, results.classes),
+        recalls=recalls(own, results.classes),
         keys=own.keys,
+        fixed="" if fixed is None else constant_words(fixed, label),
     )
 
 
 def pairs_info(confusion: ConfusionInfo, top: int = 10) -> PairsInfo:
     """The ``top`` ordered pairs by share of the true class. Classes without images and pairs that never occur are left out."""
     pairs = tuple(pair for pair in confusion.rates if pair.count)[:top]
-    return PairsInfo(confusion.variant, confusion.split, confusion.label, pairs, len(confusion.seeds), confusion.synthetic)
+    return PairsInfo(confusion.variant, confusion.split, confusion.label, pairs, len(confusion.seeds), confusion.synthetic, confusion.fixed)
 
 
 def draw_confusion(info: ConfusionInfo) -> Figure:

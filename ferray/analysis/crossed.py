@@ -17,6 +17,7 @@ and in those that they are judged on, their spread alone would promise too much:
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,6 +46,12 @@ REDRAWN = (
     "the interval over both is widened."
 )
 """The caveat of every effect on such images."""
+
+
+def methods_within(limits: str, methods: Mapping[str, str] = METHODS) -> dict[str, str]:
+    """The methods of estimates that are cut to what the number can be, told in words such as ``0 to 100 %``."""
+    return {name: f"{method}; cut to what is possible, {limits}" for name, method in methods.items()}
+
 
 SPEAKS_ABOUT = {
     "seeds": "other trainings, judged on these very images",
@@ -80,6 +87,7 @@ class Crossed:
     image_variance: float
     rest_variance: float
     n_images: int
+    n_groups: int  # of images that are drawn together; without any, the images
     is_redrawn: bool = False
 
     @property
@@ -104,6 +112,19 @@ class Crossed:
         """The standard error of V_I - V_E, two independent mean squares (Searle, Casella and McCulloch 1992, Variance Components, 3.5)."""
         squares = self.image_variance**2 + self.rest_variance**2 / (len(self.points) - 1)
         return math.sqrt(2 * squares / self.images.degrees)
+
+    def methods_within(self, limits: str) -> dict[str, str]:
+        """``methods`` where the estimates were cut by ``within`` to limits told in words such as ``0 to 100 %``."""
+        return methods_within(limits, self.methods)
+
+    def within(self, lowest: float, highest: float) -> Crossed:
+        """The same with each of the three estimates cut to what the number can be, as ``Estimate.within`` does."""
+        return replace(
+            self,
+            seeds=self.seeds.within(lowest, highest),
+            images=self.images.within(lowest, highest),
+            both=self.both.within(lowest, highest),
+        )
 
     def scaled(self, factor: float) -> Crossed:
         """The same in another unit, for example in points with a factor of 100; a negative one turns the sign."""
@@ -169,6 +190,7 @@ def crossed(
         image_variance=image_variance,
         rest_variance=rest_variance,
         n_images=m,
+        n_groups=count,
     )
 
 
@@ -188,6 +210,7 @@ def _redrawn(table: NDArray[np.float64], ratio: float, level: float) -> Crossed:
         image_variance=ratio * of_seed,
         rest_variance=0.0 if n > 1 else math.nan,
         n_images=m,
+        n_groups=m,
         is_redrawn=True,
     )
 

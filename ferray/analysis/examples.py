@@ -39,7 +39,9 @@ class ExamplesInfo:
 
 
 def examples_info(results: Results, pairs: PairsInfo, *, rows: int = 4, columns: int = 6) -> ExamplesInfo | None:
-    """Images of the first ``rows`` pairs, at most ``columns`` each, by the mean probability of the wrong class; None without images.
+    """Images of the first ``rows`` pairs that have any, at most ``columns`` each, by the mean probability of the wrong class.
+
+    None without images.
 
     An image belongs to a pair when the mean probability over the seeds is highest for the pair's wrong class.
     """
@@ -53,7 +55,7 @@ def examples_info(results: Results, pairs: PairsInfo, *, rows: int = 4, columns:
     mean = own.probabilities.mean(axis=0)
     predicted = mean.argmax(axis=1)
     grid = []
-    for pair in pairs.pairs[:rows]:
+    for pair in pairs.pairs:
         true, wrong = results.classes.index(pair.true), results.classes.index(pair.predicted)
         members = np.flatnonzero((labels == true) & (predicted == wrong))
         order = members[np.argsort(-mean[members, wrong], kind="stable")][:columns]
@@ -63,6 +65,8 @@ def examples_info(results: Results, pairs: PairsInfo, *, rows: int = 4, columns:
         )
         if row:
             grid.append(row)
+        if len(grid) == rows:
+            break
     return ExamplesInfo(pairs.variant, tuple(grid), columns, len(own.seeds), results.synthetic) if grid else None
 
 

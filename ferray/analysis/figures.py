@@ -19,8 +19,9 @@ from ferray.analysis.confusion import confusion_info, draw_confusion, draw_pairs
 from ferray.analysis.curves import curves_info, draw_curves
 from ferray.analysis.examples import draw_examples, examples_info
 from ferray.analysis.fonts import BASE, families
-from ferray.analysis.galleries import draw_gallery, hard_info
+from ferray.analysis.hard_images import hard_info
 from ferray.analysis.overfitting import draw_overfitting, overfitting_info
+from ferray.analysis.pictures import draw_gallery
 from ferray.analysis.reliability import draw_reliability
 from ferray.analysis.results import Results
 from ferray.analysis.samples import draw_search, search_info

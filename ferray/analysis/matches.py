@@ -98,7 +98,7 @@ def place(results: Results, claim: Claim) -> Place:
             aspect = claim.name.rpartition("/")[2]
         case "optimism":
             aspect = claim.name.split("/")[1]
-        case "confusion":
+        case "confusion" | "statement":
             aspect = claim.details.get("rival") or ""
     return claim.kind, subject, tuple(sorted(claim.details.get("context") or ())), claim.split, claim.metric, aspect
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from ferray.analysis.accuracy import ModelsInfo, ModelSummary
 from ferray.analysis.claims import Claim
 from ferray.analysis.confusion import ConfusionInfo, PairsInfo
+from ferray.analysis.confusion_rates import FEWEST_IMAGES, Rate
 from ferray.analysis.curves import CurvesInfo
 from ferray.analysis.effect_prose import with_caveats
 from ferray.analysis.effect_sentences import uncorrected
 from ferray.analysis.samples import SearchInfo
-from ferray.analysis.wording import interval, listed, measured, plain, plural, represented, setting, signed, summed
+from ferray.analysis.wording import image_count, interval, listed, measured, plain, plural, represented, setting, signed, summed
 
 SUMMARIZED = 4
 """Variants, and effects of each kind, that the summary tells; the sections below tell all."""
+FEW_NAMED = 6
+"""Classes of too few images that a sentence names."""
 
 
 def summary(models: ModelsInfo, claims: Sequence[Claim], pairs: PairsInfo | None) -> list[str]:
@@ -39,12 +43,16 @@ def summary(models: ModelsInfo, claims: Sequence[Claim], pairs: PairsInfo | None
         more = [f"{len(own) - SUMMARIZED} more of this kind below."] if len(own) > SUMMARIZED else []
         sentences += [" ".join([*own[:SUMMARIZED], *more])] if own else []
     sentences += uncorrected(claims)
-    if pairs and pairs.pairs:
-        pair = pairs.pairs[0]
-        sure = f"95 % interval {interval(pair.share)}, n = {pair.images}, {plural(pairs.seeds, 'seed')}"
-        where = f"in {plain(pair.share.mean)} % of its images ({sure})"
-        named = f"{pair.true} taken for {pair.predicted}"
-        sentences.append(f"The largest confusion of {pairs.variant}, as a share of the true class, is {named}, {where}.")
+    if pairs and pairs.largest:
+        seeds = plural(pairs.seeds, "seed")
+        named = [
+            f"{pair.true} taken for {pair.predicted}, in {plain(pair.share.mean)} % of its images (95 % interval {interval(pair.share)}, "
+            f"n = {image_count(pair.images, pair.groups)}, {seeds})"
+            for pair in pairs.largest
+        ]
+        largest = "largest confusion" if len(named) == 1 else "largest confusions, of equal size"
+        is_or_are = "is" if len(named) == 1 else "are"
+        sentences.append(f"The {largest} of {pairs.variant}, as a share of the true class, {is_or_are} {listed(named)}.")
     return sentences
 
 
@@ -135,22 +143,35 @@ def confusion_sentences(confusion: ConfusionInfo, pairs: PairsInfo, top: int = 5
     sentences = [f"What follows is told of {whose}, on the {confusion.label} set, {summed(len(confusion.seeds))}."]
     if not pairs.pairs:
         return [*sentences, f"It confused no image of the {confusion.label} set."]
+    if confusion.fixed:
+        warning = "Their answers show nothing of how classes look to a network, so that no confusion is singled out here"
+        return [*sentences, f"{confusion.fixed}. {warning}; the figures and tables have all trainings."]
     named = [
-        f"{pair.true} for {pair.predicted} ({plain(pair.share.mean)} %, {interval(pair.share)}, n = {pair.images})"
+        f"{pair.true} for {pair.predicted} ({plain(pair.share.mean)} %, {interval(pair.share)}, "
+        f"n = {image_count(pair.images, pair.groups)})"
         for pair in pairs.pairs[:top]
+        if pair.has_images
     ]
-    sentences.append(
-        f"As shares of the true class, with 95 % intervals over seeds and over its n images together, it most often takes {listed(named)}."
-    )
-    shares = confusion.shares
-    present = [place for place, name in enumerate(confusion.classes) if confusion.images[name]]
-    recall = sorted(present, key=lambda place: shares[place, place])
-    worst, best = recall[0], recall[-1]
-    sentences.append(
-        f"It recognizes {confusion.classes[best]} best ({plain(shares[best, best])} % of n = {confusion.images[confusion.classes[best]]}) "
-        f"and {confusion.classes[worst]} worst ({plain(shares[worst, worst])} % of n = {confusion.images[confusion.classes[worst]]})."
-    )
+    if named:
+        sentences.append(
+            "As shares of the true class, with 95 % intervals over seeds and over its n images together, it most often takes "
+            f"{listed(named)}."
+        )
+    told = [one for one in confusion.recalls if one.has_images]
+    if len(told) > 1:
+        best, worst = (_recognized(told, extreme(one.share.mean for one in told)) for extreme in (max, min))
+        sentences.append(f"It recognizes best {best}, and worst {worst}.")
+    few = [f"{one.true} ({image_count(one.images, one.groups)})" for one in confusion.recalls if not one.has_images]
+    if few:
+        some = [*few[:FEW_NAMED], *([f"{len(few) - FEW_NAMED} more classes"] if len(few) > FEW_NAMED else [])]
+        sentences.append(f"There are too few images, fewer than {FEWEST_IMAGES}, to say anything of {listed(some)}.")
     return sentences
+
+
+def _recognized(recalls: Sequence[Rate], share: float) -> str:
+    """The classes of which this share is recognized, all that are equal."""
+    alike = [one for one in recalls if math.isclose(one.share.mean, share)]
+    return listed([f"{one.true} ({plain(share)} % of n = {image_count(one.images, one.groups)})" for one in alike])
 
 
 def search_sentences(search: SearchInfo) -> list[str]:

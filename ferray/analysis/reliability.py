@@ -16,17 +16,15 @@ from ferray.analysis.calibration import (
     MEASURES,
     Bins,
     CalibrationInfo,
-    calibration_claims,
     calibration_info,
-    difference_sentence,
-    leaning_sentence,
 )
+from ferray.analysis.calibration_claims import calibration_claims, difference_sentence, leaning_sentence
 from ferray.analysis.claims import Claim
 from ferray.analysis.results import Results
 from ferray.analysis.style import BLUE, GREY, PALE, new_figure, note_synthetic, panels, shortened
 from ferray.analysis.tables import Table
 from ferray.analysis.verdicts import FEWEST_SEEDS
-from ferray.analysis.wording import interval, plain, probability, signed
+from ferray.analysis.wording import image_count, interval, plain, probability, signed
 
 if TYPE_CHECKING:
     from ferray.analysis.page import Page
@@ -51,8 +49,9 @@ def section(page: Page, results: Results) -> list[Claim]:
             f"The calibration error (ECE; Guo et al. 2017) is the mean distance of the two over {BINS} bins of equal width. Chance alone "
             "makes it larger than zero, the more so the fewer the images; its estimated bias is taken off (after Kumar et al. 2019), and "
             "the table has it without that as well.",
-            "Intervals are over seeds and images together, of one seed over images alone; near zero those of the calibration error are "
-            "rough, because it cannot be negative.",
+            "Intervals are over seeds and images together, of one seed over images alone, and cut to what is possible; near zero those of "
+            "the calibration error are rough, because it cannot be negative. A variant is called over- or underconfident by its own "
+            "interval, without a correction for the number of variants; differences have one (Holm).",
         ]
     )
     shown = info.variants[:PANELS]
@@ -94,10 +93,11 @@ def calibration_table(info: CalibrationInfo) -> Table:
             beside = [signed(change.mean), interval(change, sign=True), probability(p) if (p := one.p_adjusted["ece"]) == p else ""]
         rows.append((*row, *beside))
     caption = (
-        f"Calibration on the {info.label} set ({info.images:,} images) at the selected epoch, as means over seeds: expected calibration "
-        "error without and with its bias, mean confidence minus accuracy in points, log loss, and Brier score (the sum over classes). "
-        f"Intervals are over seeds and images together, with fewer than {FEWEST_SEEDS} seeds over images alone. "
-        f"The last columns have the paired difference to {info.baseline}; p after Holm."
+        f"Calibration on the {info.label} set ({image_count(info.images)}) at the selected epoch, as means over seeds: expected "
+        "calibration error without and with its bias, mean confidence minus accuracy in points, log loss, and Brier score (the sum over "
+        f"classes). Intervals are over seeds and images together, with fewer than {FEWEST_SEEDS} seeds over images alone, near-identical "
+        "images being drawn together, and cut to what is possible. The last "
+        f"columns have the paired difference to the baseline, {info.baseline}; p after Holm."
     )
     return Table("calibration", caption, tuple(columns), tuple(rows))
 

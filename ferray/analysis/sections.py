@@ -182,7 +182,9 @@ def _confusion(page: Page, confusion: ConfusionInfo, pairs: PairsInfo, examples:
     )
     page.tabulate(tables.pairs_table(pairs))
     if examples is None:
-        page.say(["The ledger holds no images of these pairs."])
+        page.say(
+            ["No image to show: the ledger has none of these pairs, or on the mean of the trainings none is taken for the wrong class."]
+        )
         return
     probability = "probability" if examples.seeds == 1 else f"mean probability over {examples.seeds} seeds"
     page.show(

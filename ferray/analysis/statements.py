@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from ferray.analysis.answers import Answers, answers, fates
 from ferray.analysis.claims import Claim
-from ferray.analysis.confusion_rates import FEW, share_interval
-from ferray.analysis.crossed import Crossed, crossed
+from ferray.analysis.confusion_rates import CHANGES, FEW, FEWEST_IMAGES, share_interval
+from ferray.analysis.constant import constant_answers, constant_words
+from ferray.analysis.crossed import Crossed
 from ferray.analysis.results import Results
 from ferray.analysis.selection import best_variant
 from ferray.analysis.statistics import Estimate
 from ferray.analysis.verdicts import ALPHA, FEWEST_SEEDS, holm
-from ferray.analysis.wording import interval, plain, plural, probability, signed
+from ferray.analysis.wording import image_count, interval, plain, plural, probability, signed
 
 Kind = Literal["often taken for", "otherwise rarely answered"]
 Answer = Literal["supported", "contradicted", "open"]
@@ -79,6 +80,8 @@ class Tested:
     p_adjusted: float  # Holm, over the statements
     reason: str  # why nothing can be said; empty where something is
     images: int
+    groups: int  # of these, near-identical ones being one
+    methods: Mapping[str, str]  # of ``difference``
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,8 @@ def statements_info(
     """Tests statements on a variant, or on the one that validation ranks first; None without predictions or any of the classes.
 
     A statement is supported or contradicted where its p-value is below 5 % after Holm over the statements, and open otherwise: always
-    with fewer than three seeds, and where the two answers that it compares are given to fewer than ten images in the mean training.
+    with fewer than three seeds, where any training answers one class for nearly every image, where there are fewer than
+    ``FEWEST_IMAGES`` images to ask about, and where the two answers that it compares are given to fewer than ten in the mean training.
     """
     split, chosen = split or results.headline, variant or best_variant(results)
     own = None if chosen is None else answers(results, chosen, split)
@@ -116,11 +120,15 @@ def statements_info(
                 raw.append((one, results.classes[true], results.classes[other], found))
     if not raw:
         return None
-    adjusted = holm([found.p for *_, found in raw])
-    tested = [_tested(*one, p, len(own.seeds)) for one, p in zip(raw, adjusted, strict=True)]
-    return StatementsInfo(
-        own.variant, split, results.split_labels[split], own.keys, len(own.seeds), fates(results, own.variant), tuple(tested)
-    )
+    label = results.split_labels[split]
+    fixed = constant_answers(own, results.classes)
+    general = f"fewer than {FEWEST_SEEDS} seeds decide nothing" if len(own.seeds) < FEWEST_SEEDS else ""
+    if fixed is not None:
+        general = f"{constant_words(fixed, label)}, which says nothing of how classes look to a network"
+    reasons = [general or _reason(found) for *_, found in raw]
+    adjusted = holm([math.nan if reason else found.p for reason, (*_, found) in zip(reasons, raw, strict=True)])
+    tested = [_tested(*one, p, reason) for one, p, reason in zip(raw, adjusted, reasons, strict=True)]
+    return StatementsInfo(own.variant, split, label, own.keys, len(own.seeds), fates(results, own.variant), tuple(tested))
 
 
 def class_called(name: str, classes: Sequence[str]) -> int | None:
@@ -137,7 +145,8 @@ class _Found:
     rival: str
     supports: bool
     p: float
-    counted: float  # images that the comparison rests on, in the mean training
+    counted: float  # distinct images that the comparison rests on, in the mean training
+    methods: Mapping[str, str]
 
 
 def _often(own: Answers, classes: Sequence[str], true: int, other: int) -> _Found | None:
@@ -146,12 +155,13 @@ def _often(own: Answers, classes: Sequence[str], true: int, other: int) -> _Foun
     The most frequent one is so for certain if it certainly exceeds each rival, the p-value being the largest of theirs (Berger 1982,
     Technometrics 24); and certainly is not if any rival exceeds it, the smallest p-value times the number of rivals.
     """
-    answered = own.predicted[:, own.labels == true]
+    members = own.labels == true
+    answered = own.predicted[:, members]
     rivals = [place for place in range(len(classes)) if place not in (true, other)]
     if not answered.size or not rivals:
         return None
     taken = (answered == other).astype(float)
-    told = {place: crossed(taken - (answered == place), redrawn=own.redrawn) for place in rivals}
+    told = {place: own.told(taken - (answered == place), members).within(-1, 1) for place in rivals}
     behind = [place for place in rivals if told[place].both.mean < 0]
     if behind:
         rival = min(behind, key=lambda place: (told[place].both.p, told[place].both.mean))
@@ -159,8 +169,8 @@ def _often(own: Answers, classes: Sequence[str], true: int, other: int) -> _Foun
     else:  # of rivals whose p-value is unknown, none can be excluded
         rival = max(rivals, key=lambda place: (math.isnan(told[place].both.p), told[place].both.p, -told[place].both.mean))
         p = told[rival].both.p
-    counted = (taken + (answered == rival)).sum() / len(own.seeds)
-    return _Found(crossed(taken, redrawn=own.redrawn), told[rival], classes[rival], not behind, p, float(counted))
+    counted = float(((taken + (answered == rival)) @ own.distinct(members)).mean())
+    return _Found(own.told(taken, members), told[rival], classes[rival], not behind, p, counted, told[rival].methods_within(CHANGES))
 
 
 def _rarely(own: Answers, classes: Sequence[str], true: int, other: int) -> _Found | None:
@@ -171,17 +181,22 @@ def _rarely(own: Answers, classes: Sequence[str], true: int, other: int) -> _Fou
     answered, labels = own.predicted[:, members], own.labels[members]
     taken: NDArray[np.float64] = (answered == true).astype(float)
     wrong: NDArray[np.float64] = (answered != labels).astype(float)
-    difference = crossed(taken - wrong / (len(classes) - 1), redrawn=own.redrawn)
-    rate = crossed(taken, redrawn=own.redrawn)
-    return _Found(rate, difference, "", difference.both.mean < 0, difference.both.p, float(wrong.sum() / len(own.seeds)))
+    even = 1 / (len(classes) - 1)  # an answer of ``true`` is always wrong here
+    difference = own.told(taken - even * wrong, members).within(-even, 1 - even)
+    methods = difference.methods_within(f"{signed(-100 * even)} to {signed(100 - 100 * even)} points")
+    counted = float((wrong @ own.distinct(members)).mean())
+    return _Found(own.told(taken, members), difference, "", difference.both.mean < 0, difference.both.p, counted, methods)
 
 
-def _tested(statement: Statement, true: str, other: str, found: _Found, p_adjusted: float, seeds: int) -> Tested:
-    reason = ""
-    if seeds < FEWEST_SEEDS:
-        reason = f"fewer than {FEWEST_SEEDS} seeds decide nothing"
-    elif found.counted < FEW:
-        reason = f"the answers compared are given to fewer than {FEW} images"
+def _reason(found: _Found) -> str:
+    if found.rate.n_groups < FEWEST_IMAGES:
+        return f"there are too few images, fewer than {FEWEST_IMAGES}"
+    if found.counted < FEW - 1e-6:  # a sum of fractions
+        return f"the answers compared are given to fewer than {FEW} images"
+    return "" if math.isfinite(found.p) else "every training answers every image alike, which leaves no spread to judge by"
+
+
+def _tested(statement: Statement, true: str, other: str, found: _Found, p_adjusted: float, reason: str) -> Tested:
     answer: Answer = "open"
     if not reason and p_adjusted < ALPHA:
         answer = "supported" if found.supports else "contradicted"
@@ -199,6 +214,8 @@ def _tested(statement: Statement, true: str, other: str, found: _Found, p_adjust
         p_adjusted=p_adjusted,
         reason=reason,
         images=found.rate.n_images,
+        groups=found.rate.n_groups,
+        methods=found.methods,
     )
 
 
@@ -206,12 +223,13 @@ def statement_claims(info: StatementsInfo) -> list[Claim]:
     """A claim for each statement; its answer (supported, contradicted, open) is among the details."""
     return [
         Claim(
-            name=f"statement/{info.variant}/{info.split}/{one.statement.words}", kind="confusion", subject=info.variant, split=info.split,
+            name=f"statement/{info.variant}/{info.split}/{one.statement.words}", kind="statement", subject=info.variant, split=info.split,
             metric=f"{one.true} {one.statement.kind}" + (f" {one.other}" if one.rival else f", apart from {one.other}"),
             unit="points", estimates={"seeds": one.difference.seeds, "images": one.difference.images, "both": one.difference.both},
-            methods=one.difference.methods, keys=info.keys, sentence=statement_sentence(one, info),
-            family=f"statements/{info.split}", decided_by="both", p_adjusted=one.p_adjusted,
-            counts={**info.fates, "trainings": info.seeds, "images": one.images},
+            methods=one.methods, keys=info.keys, sentence=statement_sentence(one, info), family=f"statements/{info.split}",
+            decided_by="both",
+            p_adjusted=one.p_adjusted,
+            counts={**info.fates, "trainings": info.seeds, "images": one.images, "image_groups": one.groups},
             caveats=(one.reason,) if one.reason else (),
             details={"answer": one.answer, "rival": one.rival or None, "rate": one.rate.mean, "rate_low": one.rate.low,
                      "rate_high": one.rate.high, "rate_method": one.method},
@@ -221,21 +239,20 @@ def statement_claims(info: StatementsInfo) -> list[Claim]:
 
 
 def statement_sentence(one: Tested, info: StatementsInfo) -> str:
-    """The statement, what the answers say to it, and the numbers."""
-    where = f"{info.variant}, {info.label} set, n = {plural(one.images, 'image')}, {plural(info.seeds, 'seed')}"
-    share = f"{plain(one.rate.mean)} % ({interval(one.rate)})"
-    told = one.difference.both
-    sure = f"{signed(told.mean)} points" + (
-        f", {interval(told, sign=True)}, adjusted p {probability(one.p_adjusted)}" if one.p == one.p else ""
-    )
+    """The statement, what the answers say to it, and the numbers; where they say nothing, why not, and the share alone."""
+    quoted = f"\N{LEFT DOUBLE QUOTATION MARK}{one.statement.words}\N{RIGHT DOUBLE QUOTATION MARK}"
+    told, share = one.difference.both, f"{plain(one.rate.mean)} % (95 % interval {interval(one.rate)})"
     if one.rival:
-        most = "the most frequent wrong answer" if told.mean > 0 else "not the most frequent wrong answer"
-        ahead = "ahead of" if told.mean > 0 else "behind"
-        numbers = f"{one.true} is taken for {one.other} in {share}, {most}, {ahead} {one.rival} ({sure})"
+        numbers = f"{one.true} is taken for {one.other} in {share} of n = {image_count(one.images, one.groups)}"
+        compared = f"ahead of {one.rival}, as the most frequent wrong answer"
+        if told.mean <= 0:
+            compared = f"as often as for {one.rival}" if told.mean == 0 else f"behind {one.rival}, so not as the most frequent wrong answer"
     else:
-        than = "more rarely" if told.mean < 0 else "more often"
-        numbers = f"apart from {one.other}, {one.true} is the wrong answer to {share} of other images, {than} than evenly spread ({sure})"
-    reason = f"; {one.reason}" if one.reason else ""
-    return (
-        f"\N{LEFT DOUBLE QUOTATION MARK}{one.statement.words}\N{RIGHT DOUBLE QUOTATION MARK}: {one.answer}. On {where}: {numbers}{reason}."
-    )
+        others = f"images of neither {one.true} nor {one.other} (n = {image_count(one.images, one.groups)})"
+        numbers = f"{one.true} is the answer to {share} of all {others}"
+        compared = f"{'less' if told.mean < 0 else 'more'} often than if wrong answers were spread evenly"
+    where = f"{info.variant}, {info.label} set, {plural(info.seeds, 'seed')}"
+    if one.reason:
+        return f"{quoted}: open, since {one.reason}. For orientation ({where}): {numbers}."
+    sure = f"{signed(told.mean)} points, 95 % interval {interval(told, sign=True)}, adjusted p {probability(one.p_adjusted)}"
+    return f"{quoted}: {one.answer} ({where}). {numbers[0].upper()}{numbers[1:]}, {compared} ({sure})."

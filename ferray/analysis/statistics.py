@@ -64,8 +64,15 @@ class Estimate:
         return (1 - self.image_share) * of_seeds + self.image_share * of_images
 
     def within(self, lowest: float, highest: float) -> Estimate:
-        """The same estimate with its interval cut to what the number can be; the interval covers no less often for it."""
-        return replace(self, low=max(lowest, self.low), high=min(highest, self.high)) if self.has_interval else self
+        """The same estimate cut to what the number can be; the interval covers no less often for it.
+
+        A mean that is beyond, as where a bias was taken off, takes its interval along to the limit before that is cut.
+        """
+        mean = min(max(self.mean, lowest), highest) if math.isfinite(self.mean) else self.mean
+        if not self.has_interval:
+            return replace(self, mean=mean)
+        moved = mean - self.mean
+        return replace(self, mean=mean, low=max(lowest, self.low + moved), high=min(highest, self.high + moved))
 
     def scaled(self, factor: float) -> Estimate:
         """The same estimate in another unit, for example in percent with a factor of 100."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ferray.analysis.answers import fates
-from ferray.analysis.calibration import calibration_claims, calibration_info
+from ferray.analysis.calibration import calibration_info
+from ferray.analysis.calibration_claims import calibration_claims
 from ferray.analysis.claims import Claim
 from ferray.analysis.confusion import confusion_info
 from ferray.analysis.confusion_claims import rate_claims
@@ -12,12 +13,12 @@ from ferray.analysis.curves import curves_info
 from ferray.analysis.divergence import divergence_claims
 from ferray.analysis.effects import effect_claims
 from ferray.analysis.factorial_claims import factorial_claims
-from ferray.analysis.galleries import turned_claims, turned_info
 from ferray.analysis.optimism import opened_info, optimism_claims
 from ferray.analysis.overfitting import overfitting_claims, overfitting_info
 from ferray.analysis.results import Results
 from ferray.analysis.statements import statement_claims, statements_info
 from ferray.analysis.tuned_claims import tuned_claims
+from ferray.analysis.turned_images import turned_claims, turned_info
 
 
 def study_claims(results: Results) -> list[Claim]:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from ferray.analysis.accuracy import ModelsInfo
 from ferray.analysis.confusion import ConfusionInfo, PairsInfo
+from ferray.analysis.confusion_rates import FEWEST_IMAGES
 from ferray.analysis.details import each_once
 from ferray.analysis.results import Results
 from ferray.analysis.samples import SearchInfo
-from ferray.analysis.statistics import wilson
 from ferray.analysis.votes import KINDS, VotesInfo
 from ferray.analysis.wording import count, interval, minutes, plain, represented, setting, summed
 
@@ -119,7 +119,7 @@ def pairs_table(info: PairsInfo) -> Table:
     )
     caption = (
         f"The largest confusions of {info.variant} by share of the true class, on the {info.label} set, {summed(info.seeds)}. "
-        "Intervals are over seeds and images together, each image counted once."
+        f"Intervals are over seeds and images together, each image counted once. Classes of fewer than {FEWEST_IMAGES} images come last."
     )
     return Table("confused_pairs", caption, columns, rows, frozenset({0, 1}))
 
@@ -137,20 +137,17 @@ def confusion_table(info: ConfusionInfo) -> Table:
 def classes_table(info: ConfusionInfo) -> Table:
     """How well each class is recognized, the worst first; classes without images are left out."""
     columns = ("class", "images", "recognized (%)", "95 % interval", "of its answers right (%)")
-    answered = info.counts.sum(axis=0)
-    lines = []
-    for place, name in enumerate(info.classes):
-        n, right = info.images[name], int(info.counts[place, place])
-        if n:
-            recall = wilson(right / len(info.seeds), n).scaled(100)
-            precise = 100 * right / answered[place] if answered[place] else math.nan
-            lines.append((recall.mean, (name, count(n), plain(recall.mean), interval(recall), plain(precise))))
-    rows = tuple(row for _, row in sorted(lines, key=lambda line: line[0]))
+    answered = dict(zip(info.classes, info.counts.sum(axis=0), strict=True))
+    rows = []
+    for one in sorted(info.recalls, key=lambda one: one.share.mean):
+        precise = 100 * one.count / answered[one.true] if answered[one.true] else math.nan
+        rows.append((one.true, count(one.images), plain(one.share.mean), interval(one.share), plain(precise)))
     caption = (
         f"Each class as {info.variant} knows it on the {info.label} set, {summed(len(info.seeds))}, the worst first: the share of its "
-        "images that are recognized, with Wilson's interval over these images, and the share of answers with this class that are right."
+        "images that are recognized, with its interval over seeds and images together, as of confusions, and the share of answers with "
+        "this class that are right (n/a where it is never answered)."
     )
-    return Table("classes", caption, columns, rows)
+    return Table("classes", caption, columns, tuple(rows))
 
 
 def counts_table(results: Results) -> Table:

@@ -79,6 +79,12 @@ def count(value: float) -> str:
     return f"{int(value):,}" if math.isfinite(value) else "n/a"
 
 
+def image_count(images: int, groups: int | None = None) -> str:
+    """``1 image``, ``3,589 images``, and of how many groups of near-identical ones where that makes a difference."""
+    alike = "" if groups is None or groups > 0.95 * images else f" in {plural(groups, 'group')} of near-identical ones"
+    return f"{count(images)} image{'' if images == 1 else 's'}{alike}"
+
+
 def sentence(text: str) -> str:
     """Somebody else's sentence with its full stop, and its capital where it begins with a word and not with a file's name."""
     text = text.strip()
