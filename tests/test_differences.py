@@ -51,7 +51,7 @@ def test_every_field_of_the_study_file_that_matters_is_told(tmp_path: Path) -> N
     told = differences(study(tmp_path / "a"), study(tmp_path / "b", settings, document=document, seeds=2))
     assert {name: value for name, _, value in told if not name.endswith(("(chosen)", "dirty"))} == {
         "seeds": "0, 1",
-        "smallest_effect": "1 points",
+        "smallest_effect": "1 point",
         "search.l1.loguniform": "1e-06, 0.001",
         "num_samples": "8",
         "search_seed": "3",

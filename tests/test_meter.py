@@ -108,10 +108,10 @@ def test_a_meter_counts_what_each_trial_occupies(undisturbed: Ledger) -> None:
 @pytest.mark.parametrize(
     ("budget", "message"),
     [
-        ({}, "budget: needs one of gpu_hours, processor_hours, hours, as in {processor_hours: 4}"),
+        ({}, "budget: needs one of gpu_hours (of all GPUs in use), processor_hours (of all processors in use)"),
         ({"hours": 1.0, "gpu_hours": 1.0}, "not gpu_hours and hours"),
         ({"gpu_hours": 3.0}, "budget.gpu_hours: trials have no GPUs"),
-        ({"hour": 3.0}, "did you mean 'budget.hours'?"),
+        ({"hour": 3.0}, "budget.hour: unknown key; did you mean 'hours'?"),
         ({"hours": 0.0}, "budget.hours: must be greater than 0"),
     ],
 )

@@ -138,9 +138,7 @@ def test_a_figure_that_is_narrower_than_the_text_is_not_blown_up(page: Page, fil
 
 def test_sentences_carry_mean_interval_and_number_of_seeds(page: Page) -> None:
     assert re.search(r"On the private test set, cnn reaches \d\d\.\d % \(95 % interval \d\d\.\d to \d\d\.\d over 3 seeds\)", page.text)
-    effect = (
-        r"Augmentation: \S+ points \[\S+, \S+\] of accuracy on the private test set, 2 seeds x 160 images; no verdict from fewer than 3"
-    )
+    effect = r"Augmentation: \S+ points \[\S+, \S+\] \(over images\) of accuracy on the private test set, 2 seeds x 160 images; no verdict"
     assert re.search(effect, page.text)
     confusion = r"The largest confusion of cnn, as a share of the true class, is \w+ taken for \w+, in \d\d\.\d % of its images"
     assert re.search(rf"{confusion} \(95 % interval \S+ to \S+, n = \d+ images, 3 seeds\)", page.text)
@@ -299,7 +297,8 @@ def test_without_test_labels_everything_is_told_of_validation_with_a_warning(tmp
     assert "There are no figures on the test set." in page.text
     assert "they are optimistic, and no unseen images bear them out" in page.text
     assert re.search(r"On the validation set, cnn reaches \d\d\.\d %", page.text)
-    assert re.search(r"Augmentation: \S+ points \[\S+, \S+\] of accuracy on the validation set, 2 seeds x 160 images", page.text)
+    told = r"Augmentation: \S+ points \[\S+, \S+\] \(over images\) of accuracy on the validation set, 2 seeds x 160 images"
+    assert re.search(told, page.text)
     assert "Confusion matrix of cnn on the validation set" in page.text
     assert "There are no figures on a test set, so none here is of images that selected nothing." in page.text
     assert page.text.count("test set") == 2

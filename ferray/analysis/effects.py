@@ -94,6 +94,8 @@ def _effects(results: Results, paired: Mapping[Comparison, Pairs], split: str) -
             for name, values in tables.items():
                 scale = 1.0 if name in _UNITS else 100.0
                 told = crossed(values, groups, redrawn=redrawn).scaled(scale)
+                if name not in _UNITS:
+                    told = told.within(-100, 100)
                 yield Effect(comparison, found, split, name, tuple(rows), told, count)
 
 
