@@ -158,6 +158,13 @@ def test_a_fault_is_told_before_anything_runs(changes: dict[str, Any], message: 
     assert message in str(raised.value)
 
 
+def test_a_variant_at_the_mean_of_a_normal_distribution_differs_from_what_is_drawn() -> None:
+    study = tiny(search={"augmentation.rotation": {"randn": [10.0, 1.0]}}, variants={"fixed": {"augmentation.rotation": 10.0}})
+    assert len({trial.variant for trial in study.plan(DATA)}) == 3
+    with pytest.raises(ConfigError, match="'fixed' and 'again' have the same settings"):
+        tiny(search=study.search, variants={**study.variants, "again": {"augmentation": {"rotation": 10.0}}})
+
+
 def test_seeds_are_blocks_shared_by_all_variants() -> None:
     plan = tiny(seeds=[3, 5]).plan(DATA)
     assert [(trial.config.seed, trial.variant) for trial in plan] == [
