@@ -138,6 +138,7 @@ def recursive() -> dict[str, Any]:
         ({"variants": [{"name": "a", "l1": 0.1}, {"name": "a"}]}, "variants.2: an earlier one is called 'a' too"),
         ({"variants": [{"name": "a", "augmentation.rotaton": 1}]}, "variants.a.augmentation.rotaton: unknown key; did you mean"),
         ({"variants": {"a": {"modle_arguments": {"x": 1}}}}, "variants.a.modle_arguments: unknown key; did you mean 'model_arguments'"),
+        ({"variants": {"a": {"model": ["dnn"]}}}, "variants.a.model: must be text, not ['dnn']"),
         ({"variants": {"a": {"model_arguments.x": 1}}}, "variants.a: model_arguments have no effect with model 'cnn'"),
         ({"ablate": {"remove": ["x"], "factors": {"x": {"seed": 3}}}}, "ablate.factors.x.seed: seed is set by the study's `seeds`"),
         ({"ablate": {"remove": ["l1", 3]}}, "ablate.remove: must be a list of factors"),
