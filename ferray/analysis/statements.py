@@ -164,7 +164,7 @@ def _often(own: Answers, classes: Sequence[str], true: int, other: int) -> _Foun
     told = {place: own.told(taken - (answered == place), members).within(-1, 1) for place in rivals}
     behind = [place for place in rivals if told[place].both.mean < 0]
     if behind:
-        rival = min(behind, key=lambda place: (told[place].both.p, told[place].both.mean))
+        rival = min(behind, key=lambda place: (math.isnan(told[place].both.p), told[place].both.p, told[place].both.mean))
         p = float(np.minimum(1.0, told[rival].both.p * len(rivals)))  # NaN stays
     else:  # of rivals whose p-value is unknown, none can be excluded
         rival = max(rivals, key=lambda place: (math.isnan(told[place].both.p), told[place].both.p, -told[place].both.mean))
@@ -193,7 +193,7 @@ def _reason(found: _Found) -> str:
         return f"there are too few images, fewer than {FEWEST_IMAGES}"
     if found.counted < FEW - 1e-6:  # a sum of fractions
         return f"the answers compared are given to fewer than {FEW} images"
-    return "" if math.isfinite(found.p) else "every training answers every image alike, which leaves no spread to judge by"
+    return "" if math.isfinite(found.p) else "all trainings show the same difference, which leaves no spread to judge by"
 
 
 def _tested(statement: Statement, true: str, other: str, found: _Found, p_adjusted: float, reason: str) -> Tested:
