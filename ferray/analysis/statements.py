@@ -104,7 +104,8 @@ def statements_info(
 
     A statement is supported or contradicted where its p-value is below 5 % after Holm over the statements, and open otherwise: always
     with fewer than three seeds, where any training answers one class for nearly every image, where there are fewer than
-    ``FEWEST_IMAGES`` images to ask about, and where the two answers that it compares are given to fewer than ten in the mean training.
+    ``FEWEST_IMAGES`` images to ask about, and where the two answers that it compares are given to fewer than ten in the mean training, or,
+    of an even spread, would be.
     """
     split, chosen = split or results.headline, variant or best_variant(results)
     own = None if chosen is None else answers(results, chosen, split)
@@ -184,7 +185,7 @@ def _rarely(own: Answers, classes: Sequence[str], true: int, other: int) -> _Fou
     even = 1 / (len(classes) - 1)  # an answer of ``true`` is always wrong here
     difference = own.told(taken - even * wrong, members).within(-even, 1 - even)
     methods = difference.methods_within(f"{signed(-100 * even)} to {signed(100 - 100 * even)} points")
-    counted = float((wrong @ own.distinct(members)).mean())
+    counted = float(((taken + even * wrong) @ own.distinct(members)).mean())  # few wrong answers may leave a class out by chance
     return _Found(own.told(taken, members), difference, "", difference.both.mean < 0, difference.both.p, counted, methods)
 
 
@@ -192,7 +193,8 @@ def _reason(found: _Found) -> str:
     if found.rate.n_groups < FEWEST_IMAGES:
         return f"there are too few images, fewer than {FEWEST_IMAGES}"
     if found.counted < FEW - 1e-6:  # a sum of fractions
-        return f"the answers compared are given to fewer than {FEW} images"
+        even = "" if found.rival else ", those of an even spread included"
+        return f"the answers compared are given to fewer than {FEW} images{even}"
     return "" if math.isfinite(found.p) else "all trainings show the same difference, which leaves no spread to judge by"
 
 
