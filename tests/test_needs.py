@@ -82,3 +82,19 @@ def test_more_than_the_seeds_that_did_not_decide_are_needed() -> None:
 def test_an_effect_at_the_margin_with_a_wide_spread_is_out_of_reach(margin: float) -> None:
     found = needs(table(1e-4, 3, 50, 50.0, 10.0), margin / 100, 1, 50)
     assert (found.seeds, found.images, found.more_seeds) == (None, None, None)
+
+
+def test_so_many_seeds_decide_four_of_five_studies_whose_seeds_draw_their_images() -> None:
+    generator = np.random.default_rng(4)
+    ratio = 0.25
+
+    def drawn(seeds: int, spread: float = 1.0) -> Crossed:
+        means = 2.0 + np.sqrt(ratio) * generator.normal() + spread * generator.normal(size=(seeds, 1))
+        return crossed(np.repeat(means, 2, axis=1), redrawn=ratio)
+
+    found = drawn(3)
+    scaled = replace(found, both=replace(found.both, mean=2.0), seed_variance=1 / 3, image_variance=ratio)
+    asked = needs(scaled, 0.1, 1, 400).seeds
+    assert asked is not None
+    decided = [decide([drawn(asked).both], 0.1)[0].verdict != "inconclusive" for _ in range(500)]
+    assert 0.77 < np.mean(decided) < 0.93

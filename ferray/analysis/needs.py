@@ -33,7 +33,8 @@ def needs(found: Crossed, margin: float, comparisons: int, groups: int) -> Needs
     of_seed, of_images = found.of_a_seed, found.of_images
 
     def seeds(times: float) -> int | None:
-        return seeds_needed(found.both.mean, of_seed, of_images / times, comparisons, margin=margin, images=groups * times)
+        images = None if found.is_redrawn else groups * times
+        return seeds_needed(found.both.mean, of_seed, of_images / times, comparisons, margin=margin, images=images)
 
     now = seeds(1.0)
     if now is not None:
