@@ -109,18 +109,21 @@ def seeds_needed(
     *,
     margin: float | None = None,
     images: float | None = math.inf,
+    equivalences: int | None = None,
 ) -> int | None:
     """How many seeds decide about a true difference in a share ``power`` of studies, or None where MOST_SEEDS do not.
 
-    Without ``margin`` to decide means to show the difference. With it, it may also be shown to be smaller than the margin, and the
-    fewer seeds count. None tells that the images are too few, or the difference too close to zero or to the margin.
+    Without ``margin`` to decide means to show the difference. With it, it may also be shown to be smaller than the margin, among so many
+    ``equivalences`` (as many as ``comparisons``, where left out), and the fewer seeds count. None tells that the images are too few, or
+    the difference too close to zero or to the margin.
     """
+    others = comparisons if equivalences is None else equivalences
     found = [
         _fewest(lambda n: power_of(effect, seed_variance, image_variance, n, comparisons, alpha, images=images), power),
     ]
     if margin is not None and abs(effect) < margin:
         found.append(
-            _fewest(lambda n: equivalence_power(effect, seed_variance, image_variance, n, margin, comparisons, alpha, images=images), power)
+            _fewest(lambda n: equivalence_power(effect, seed_variance, image_variance, n, margin, others, alpha, images=images), power)
         )
     return min((one for one in found if one is not None), default=None)
 
