@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,16 @@ from ledger_fixture import Made, make_ledger
 from scipy import stats
 
 from ferray.analysis.curves import curves_info
-from ferray.analysis.overfitting import OverfittingInfo, draw_overfitting, overfitting_claims, overfitting_info, overfitting_table
+from ferray.analysis.overfitting import (
+    OverfittingInfo,
+    draw_overfitting,
+    improving_sentences,
+    overfitting_claims,
+    overfitting_info,
+    overfitting_table,
+    section,
+)
+from ferray.analysis.page import Page
 from ferray.analysis.results import Results
 from ferray.analysis.statistics import clopper_pearson
 
@@ -112,3 +122,65 @@ def test_the_table_and_the_figure_have_a_line_for_each_variant(info: Overfitting
     assert axes[0].get_yticklabels()[0].get_text() == "cnn (n=4)"
     filled = [line for line in axes[0].get_lines() if line.get_markerfacecolor() != "white"]
     assert len(filled) == 11
+
+
+def ending(path: Path, last: Mapping[str, int], *, seeds: int = 4, epochs: int = 6, diverged: str = "") -> OverfittingInfo:
+    """What is told of variants whose first so many seeds selected the last epoch, and all others the first."""
+    variants = {name: ({"l1": 0.1 * number}, []) for number, name in enumerate(last)}
+    outcome = {(diverged, 0): "diverged"} if diverged else {}
+    made = make_ledger(path, variants=variants, seeds=seeds, epochs=epochs, images=40, outcome=outcome)
+    for (variant, _, seed), key in made.keys.items():
+        file = path / "trials" / key / "record.json"
+        record = json.loads(file.read_text())
+        file.write_text(json.dumps({**record, "selected_epoch": epochs if seed < last[variant] else 1}))
+    results = Results.load(path, "report")
+    return overfitting_info(results, curves_info(results))
+
+
+def test_trainings_that_select_their_last_epoch_are_counted_and_told_of_variants_where_half_do(tmp_path: Path) -> None:
+    info = ending(tmp_path, {"cnn": 3, "bare": 1, "wide": 2})
+    assert [one.improving for one in info.variants] == [(3, 4), (1, 4), (2, 4)]
+    assert improving_sentences(info) == [
+        "The selected epoch is the last in 6 of 12 trainings (3 of 4 of cnn; 2 of 4 of wide): these were still improving on the public "
+        "test set, and longer training may change what augmentation and regularization are worth."
+    ]
+    table = overfitting_table(info)
+    assert [row[table.columns.index("last is best in")] for row in table.rows] == ["3 of 4", "1 of 4", "2 of 4"]
+
+
+def test_the_section_says_which_trainings_were_still_improving_below_where_losses_rise(tmp_path: Path) -> None:
+    info = ending(tmp_path, {"cnn": 2}, seeds=2)
+    results = Results.load(tmp_path, "report")
+    page = Page()
+    section(page, results, curves_info(results))
+    rising, improving, *_ = page.sections[0].blocks
+    assert "the loss on the public test set rises" in rising.items[0]
+    assert [improving.text] == improving_sentences(info)
+
+
+def test_nothing_is_said_where_fewer_than_half_of_every_variants_trainings_were_still_improving(tmp_path: Path) -> None:
+    assert improving_sentences(ending(tmp_path, {"cnn": 1, "bare": 1})) == []
+
+
+def test_the_only_training_of_the_only_variant_is_told_of_in_the_singular(tmp_path: Path) -> None:
+    (sentence,) = improving_sentences(ending(tmp_path, {"cnn": 1}, seeds=1))
+    assert sentence.startswith("The selected epoch is the last in 1 of 1 training: this one was still improving on the public test set")
+
+
+def test_a_single_epoch_is_the_last_without_meaning_anything(tmp_path: Path) -> None:
+    info = ending(tmp_path, {"cnn": 2, "bare": 2}, seeds=2, epochs=1)
+    assert [one.improving for one in info.variants] == [(0, 0), (0, 0)]
+    assert improving_sentences(info) == []
+    table = overfitting_table(info)
+    assert {row[table.columns.index("last is best in")] for row in table.rows} == {"single epochs"}
+
+
+def test_a_diverged_training_is_not_counted_among_those_that_were_still_improving(tmp_path: Path) -> None:
+    info = ending(tmp_path, {"cnn": 4}, diverged="cnn")
+    assert [one.improving for one in info.variants] == [(3, 3)]
+
+
+def test_of_many_variants_that_were_still_improving_the_first_are_named(tmp_path: Path) -> None:
+    (sentence,) = improving_sentences(ending(tmp_path, {f"v{number}": 1 for number in range(8)}, seeds=1))
+    assert "in 8 of 8 trainings (1 of 1 of v0; " in sentence
+    assert "1 of 1 of v5; at least half of 2 more variants): these were" in sentence

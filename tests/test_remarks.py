@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from ledger_fixture import Made, make_ledger
+from ledger_fixture import CLASSES, Made, make_ledger
+from scipy import stats
 
+from ferray.analysis.chance import chance_sentences
 from ferray.analysis.divergence import divergence_claims
 from ferray.analysis.remarks import notes as data_notes
 from ferray.analysis.remarks import remarks
@@ -207,3 +210,65 @@ def test_one_answer_is_right_where_the_validation_set_has_one_class(tmp_path: Pa
     np.savez(evaluation, allow_pickle=False, **{**own, "validation_labels": np.full(200, 3)})
     one_answer(made, {("cnn", 0, 0): 3}, 200)
     assert remarks(Results.load(tmp_path, "report")) == []
+
+
+def reached(made: Made, split: str, accuracies: dict[tuple[str, int], float]) -> None:
+    """Gives trainings (variant, seed) an accuracy in percent on a split, the same in every epoch."""
+    for (variant, seed), accuracy in accuracies.items():
+        file = made.path / "trials" / made.keys[variant, 0, seed] / "epochs.jsonl"
+        rows = [{**json.loads(line), f"{split}_accuracy": accuracy / 100} for line in file.read_text().splitlines()]
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def chance_remarks(path: Path, accuracies: Sequence[float], *, variant: str = "cnn", split: str = "test") -> list[str]:
+    """The remarks on a study of two variants, one of which reaches these accuracies; a quarter of its images is of the largest class."""
+    made = make_ledger(path, variants=TWO, seeds=len(accuracies), epochs=3, images=40)
+    data = json.loads((path / "studies" / "report" / "study.json").read_text())
+    for own in ("validation", "test"):
+        data["data"]["counts"][own] = dict.fromkeys(CLASSES, 5) | {"happy": 10}
+    (path / "studies" / "report" / "study.json").write_text(json.dumps(data))
+    reached(made, split, {(variant, seed): accuracy for seed, accuracy in enumerate(accuracies)})
+    return remarks(Results.load(path, "report"))
+
+
+def test_a_baseline_whose_interval_holds_the_share_of_the_largest_class_is_remarked_on(tmp_path: Path) -> None:
+    accuracies = (25.0, 25.0, 35.0, 51.0)
+    mean, (low, high) = 34.0, stats.t.interval(0.95, 3, loc=34, scale=stats.sem(accuracies))
+    assert low < 25 < high
+    assert chance_remarks(tmp_path, accuracies) == [
+        f"Baseline 'cnn' ({mean:.1f} %, 95 % interval {low:.1f} to {high:.1f} over 4 seeds) is not told apart from always answering the "
+        "largest class (25.0 % of the private test set): what is taken away from a network that has not learned says little."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "words"),
+    [
+        ((40.0, 41.0, 42.0), None),
+        ((25.1, 25.1, 25.1), None),
+        ((25.0, 25.0, 25.0), "(25.0 %, 95 % interval 25.0 (all equal) over 3 seeds) is not told apart from"),
+        ((25.0 - 1e-13, 25.0 + 1e-13, 25.0 + 1e-13), "over 3 seeds) is not told apart from"),
+        ((20.0, 20.5, 21.0), "over 3 seeds) is worse than"),
+        ((26.0, 24.5), None),
+        ((26.0, 24.0), "(25.0 %, 2 seeds) is no better than"),
+        ((26.0,), None),
+        ((12.0,), "(12.0 %, 1 seed) is no better than"),
+    ],
+)
+def test_the_interval_judges_the_baseline_from_three_seeds_on_and_its_mean_before(
+    tmp_path: Path, accuracies: tuple[float, ...], words: str | None
+) -> None:
+    told = chance_remarks(tmp_path, accuracies)
+    assert len(told) == (words is not None)
+    assert words is None or f"{words} always answering the largest class (25.0 % of" in told[0]
+
+
+def test_other_variants_and_other_splits_may_be_no_better_than_the_largest_class(tmp_path: Path) -> None:
+    assert chance_remarks(tmp_path / "variant", (25.0, 25.0, 25.0), variant="dnn") == []
+    assert chance_remarks(tmp_path / "split", (25.0, 25.0, 25.0), split="validation") == []
+
+
+def test_a_baseline_without_a_finished_training_is_not_judged(tmp_path: Path) -> None:
+    outcome = {("cnn", seed): "running" for seed in range(2)}
+    make_ledger(tmp_path, variants=TWO, seeds=2, epochs=3, outcome=outcome, quality_of=lambda variant, sample: 0.1)
+    assert chance_sentences(Results.load(tmp_path, "report")) == []

@@ -122,7 +122,7 @@ def models_info(results: Results) -> ModelsInfo:
         samples=int(results.trials.groupby("variant")["sample"].nunique().max()) if len(results.trials) else 1,
         is_tuned=bool(results.tuning),
         images=images,
-        majority={split: 100 * max(results.data["counts"][split].values()) / max(1, images[split]) for split in splits},
+        majority={split: results.majority(split) for split in splits},
         subset=subset(results) is not None,
         synthetic=results.synthetic,
         redrawn=results.redrawn("validation") is not None,

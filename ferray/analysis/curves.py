@@ -39,6 +39,11 @@ class Training:
     rises: bool | None  # whether the validation loss turned up again after it; None after too few epochs to tell
     gaps: Mapping[tuple[str, str], float]
 
+    @property
+    def ends_best(self) -> bool | None:
+        """Whether the selected epoch is the last, so that more of them might have been better; None of a single epoch, which is both."""
+        return self.selected == self.epochs if self.epochs > 1 else None
+
 
 @dataclass(frozen=True)
 class Process:

@@ -115,6 +115,11 @@ class Description:
         """How many images a split holds."""
         return int(sum(self.data["counts"][split].values()))
 
+    def majority(self, split: str) -> float:
+        """The accuracy in percent of always answering a split's largest class."""
+        largest = int(max(self.data["counts"][split].values()))
+        return 100 * largest / max(1, self.images_in(split))
+
     def redrawn(self, split: str) -> float | None:
         """None where all trials share a split's images; else how many of them there are for each training image.
 

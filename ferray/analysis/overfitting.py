@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from ferray.analysis.page import Page
 
 SELECTED, LAST = "selected", "last"
+NAMED = 6
+"""Variants that the sentence on trainings that were still improving names."""
+OFTEN = 0.5
+"""Share of a variant's trainings from which it is told that they were still improving when they ended."""
 UNITS = {"accuracy": "points", "loss": "nats"}
 PESSIMISTIC = (
     "Training figures are running ones, taken while the weights move, with augmentation and dropout on: they are pessimistic, so that the "
@@ -61,6 +65,12 @@ class Overfitting:
     def n(self) -> int:
         """How many trainings it is told of."""
         return len(self.process.trainings)
+
+    @property
+    def improving(self) -> tuple[int, int]:
+        """In how many of how many trainings the selected epoch is the last; those of a single epoch are left out."""
+        told = [one.ends_best for one in self.process.trainings if one.ends_best is not None]
+        return sum(told), len(told)
 
 
 @dataclass(frozen=True)
@@ -191,6 +201,25 @@ def _comparison_sentence(one: Overfitting, told: Comparison, baseline: str) -> s
     return f"{one.spoken}: of {plural(told.pairs, 'paired seed')}, {only}{adjusted}."
 
 
+def improving_sentences(info: OverfittingInfo) -> list[str]:
+    """That trainings were still improving when they ended, where half of a variant's or more were; empty elsewhere.
+
+    Augmentation and regularization pay off late, so that a training cut short tells less of what they are worth.
+    """
+    counts = {one.variant: one.improving for one in info.variants}
+    often = [f"{last} of {n} of {name}" for name, (last, n) in counts.items() if n and last >= OFTEN * n]
+    if not often:
+        return []
+    last, n = (sum(numbers) for numbers in zip(*counts.values(), strict=True))
+    more = [f"at least half of {plural(len(often) - NAMED, 'more variant')}"] if len(often) > NAMED else []
+    named = f" ({'; '.join([*often[:NAMED], *more])})" if len(counts) > 1 else ""
+    these = "this one was" if last == 1 else "these were"
+    return [
+        f"The selected epoch is the last in {last} of {plural(n, 'training')}{named}: {these} still improving on the {info.label} set, "
+        "and longer training may change what augmentation and regularization are worth."
+    ]
+
+
 def section(page: Page, results: Results, curves: CurvesInfo) -> list[Claim]:
     """Adds the section on overfitting and gives its claims; without a finished training there is neither."""
     info = overfitting_info(results, curves)
@@ -202,6 +231,7 @@ def section(page: Page, results: Results, curves: CurvesInfo) -> list[Claim]:
     page.enumerate(
         [claim.sentence for claim in told if claim.compared is None or claim.estimates["seeds"].mean or claim.counts["only baseline"]]
     )
+    page.say(improving_sentences(info))
     if told:
         page.say(
             [
@@ -227,7 +257,7 @@ def section(page: Page, results: Results, curves: CurvesInfo) -> list[Claim]:
 
 def overfitting_table(info: OverfittingInfo) -> Table:
     """Every variant's rising trainings and gaps."""
-    columns = ["variant", "trainings", "diverged", "loss rises in", "95 % interval (%)", "after epoch", "range"]
+    columns = ["variant", "trainings", "diverged", "loss rises in", "95 % interval (%)", "after epoch", "range", "last is best in"]
     for metric, unit in UNITS.items():
         for which in (SELECTED, LAST):
             columns += [f"{metric} gap, {which} ({unit})", "95 % interval"]
@@ -238,15 +268,18 @@ def overfitting_table(info: OverfittingInfo) -> Table:
         rise = (
             ["too few epochs", ""] if one.rising is None else [f"{len(one.risen)} of {one.rising.n}", interval(one.rising.scaled(100), 0)]
         )
+        last, several = one.improving
         row = [one.variant, f"{one.n} of {one.fates['planned']}", str(one.fates.get("diverged", 0)), *rise, median, spread]
+        row.append(f"{last} of {several}" if several else "single epochs")
         for metric in UNITS:
             for which in (SELECTED, LAST):
                 gap, digits = one.gaps[metric, which], 1 if metric == "accuracy" else 2
                 row += [signed(gap.mean, digits), interval(gap, digits, sign=True)]
         rows.append(tuple(row))
     caption = (
-        f"Overfitting by variant. The loss is that on the {info.label} set. Gaps say how much better the training images fare (accuracy: "
-        "training minus validation; loss: validation minus training), with t intervals over seeds; training figures are pessimistic."
+        f"Overfitting by variant. The loss is that on the {info.label} set; the last epoch is best where it is the selected one. Gaps say "
+        "how much better the training images fare (accuracy: training minus validation; loss: validation minus training), with t intervals "
+        "over seeds; training figures are pessimistic."
     )
     return Table("overfitting", caption, tuple(columns), tuple(rows))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ferray.analysis.chance import chance_sentences
 from ferray.analysis.claims import Claim
 from ferray.analysis.constant import constant_sentences
 from ferray.analysis.divergence import divergence_claims, divergence_remarks
@@ -17,14 +18,15 @@ from ferray.config import flatten
 def remarks(results: Results, divergences: Sequence[Claim] | None = None) -> list[str]:
     """What a reader must know before any number; ``divergences`` are the claims of ``divergence_claims`` where they are at hand.
 
-    Figures that are absent, with the reason; images that two splits share; variants that lose trainings; trials of one answer; settings
-    that reached nothing.
+    Figures that are absent, with the reason; images that two splits share; a baseline that is no better than one answer; variants that lose
+    trainings; trials of one answer; settings that reached nothing.
 
     Empty where all is well.
     """
     return [
         *_missing(results),
         *near_identical(results),
+        *chance_sentences(results),
         *divergence_remarks(divergence_claims(results) if divergences is None else divergences),
         *constant_sentences(results),
         *twin_sentences(results),

@@ -108,7 +108,6 @@ def tuned_info(results: Results, split: str | None = None) -> TunedInfo | None:
         for variant in results.variants.values()
         if variant.name != results.baseline
     ]
-    counts = results.data["counts"]["validation"]
     return TunedInfo(
         baseline=results.baseline,
         split=split,
@@ -118,7 +117,7 @@ def tuned_info(results: Results, split: str | None = None) -> TunedInfo | None:
         seeds=int(trials.loc[trials["phase"] == "tuning", "seed"].nunique()),
         retuned=_decided(retuned, results.smallest_effect),
         searches=_searches(results, trials),
-        majority=100 * max(counts.values()) / sum(counts.values()),
+        majority=results.majority("validation"),
         smallest_effect=results.smallest_effect,
         synthetic=results.synthetic,
     )
@@ -195,8 +194,7 @@ def _decided(retuned: list[Retuned], margin: float) -> tuple[Retuned, ...]:
 def _searches(results: Results, trials: pd.DataFrame) -> tuple[Search, ...]:
     tuning = trials[trials["phase"] == "tuning"]
     reached = results.epochs.groupby("key")["validation_accuracy"].max()  # of an unfinished trial, so far
-    counts = results.data["counts"]["validation"]
-    chance = 100 * max(counts.values()) / sum(counts.values())
+    chance = results.majority("validation")
     found = {name: _draws(tuning[tuning["variant"] == name], reached, chance) for name in results.variants}
     base = found[results.baseline][0]
     searches = []
