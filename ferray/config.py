@@ -260,7 +260,7 @@ def overlay(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
         if field in own and own[field] != base.get(field, Config.model_fields[field].default):
             names = [f"{field}_arguments"]
             if field == "model":
-                names += ["pretrained"] if own[field] in OWN_NETWORKS else ["pretrained", *OWN_NETWORKS["cnn"]]
+                names += ["pretrained"] if own[field] in list(OWN_NETWORKS) else ["pretrained", *OWN_NETWORKS["cnn"]]
             for name in names:
                 merged.pop(name, None)
                 merged |= {name: own[name]} if name in own else {}

@@ -29,7 +29,9 @@ def dump(description: Mapping[str, Any], weights: bytes, sources: Mapping[str, b
         import onnx
         import onnxscript  # noqa: F401  # torch.onnx needs it
     except ImportError:
-        raise ModelError("--onnx needs onnx and onnxscript, which are not installed here: pip install 'ferray[onnx]'") from None
+        raise ModelError(
+            "--onnx needs onnx and onnxscript, which are not installed here: pip install -c constraints.txt -e '.[onnx]'"
+        ) from None
     import torch
 
     network = trained_model.pipeline(description, weights, sources, precision="fp32")

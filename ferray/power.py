@@ -3,7 +3,8 @@
 A paired difference is judged over two crossed random factors, seeds and images, as ferray.analysis.crossed does. Its variance is that
 of one seed divided by the number of seeds, plus what the images add, which no number of seeds takes away. The first part is estimated
 from the seeds, and the power is averaged over what that estimate may be (as the noncentral t distribution does where images add
-nothing; Cohen 1988, Statistical Power Analysis for the Behavioral Sciences); the second is taken for known from the many images.
+nothing; Cohen 1988, Statistical Power Analysis for the Behavioral Sciences); the second is taken for known from the many images, except
+where every seed draws the images that it is judged on: then both are estimated from the seeds.
 
 Units are those of the effect, such as accuracy points, and their squares for variances. Of a family of comparisons each is judged at
 the strictest step of Holm's method, so that what is said holds also where no other comparison shows anything.
@@ -41,13 +42,14 @@ def smallest_effect(
     power: float = POWER,
     alpha: float = ALPHA,
     *,
-    images: float = math.inf,
+    images: float | None = math.inf,
 ) -> float:
     """The smallest true difference that a study of so many seeds shows in a share ``power`` of all such studies; never negative.
 
     ``seed_variance`` is the variance of one seed's paired difference (the rest included), ``image_variance`` that of the mean which is
     due to the images and stays with infinitely many seeds, ``comparisons`` the size of the family. ``images`` gives the images' degrees
-    of freedom. NaN for fewer than two seeds, from which nothing follows. Raises ValueError for a variance that is negative or no number.
+    of freedom; None where what they add is told by the spread of the seeds alone, each of which drew its own, and is as uncertain as that.
+    NaN for fewer than two seeds, from which nothing follows. Raises ValueError for a variance that is negative or no number.
     """
     error = _error(seed_variance, image_variance, seeds, comparisons)
     if not error > 0:
@@ -65,7 +67,7 @@ def power_of(
     comparisons: int = 1,
     alpha: float = ALPHA,
     *,
-    images: float = math.inf,
+    images: float | None = math.inf,
 ) -> float:
     """The share of studies of so many seeds in which a true difference shows as one, either way; see ``smallest_effect``."""
     error = _error(seed_variance, image_variance, seeds, comparisons)
@@ -83,7 +85,7 @@ def equivalence_power(
     comparisons: int = 1,
     alpha: float = ALPHA,
     *,
-    images: float = math.inf,
+    images: float | None = math.inf,
 ) -> float:
     """The share of studies in which two one-sided tests say that a true difference lies within +-margin.
 
@@ -106,19 +108,22 @@ def seeds_needed(
     alpha: float = ALPHA,
     *,
     margin: float | None = None,
-    images: float = math.inf,
+    images: float | None = math.inf,
+    equivalences: int | None = None,
 ) -> int | None:
     """How many seeds decide about a true difference in a share ``power`` of studies, or None where MOST_SEEDS do not.
 
-    Without ``margin`` to decide means to show the difference. With it, it may also be shown to be smaller than the margin, and the
-    fewer seeds count. None tells that the images are too few, or the difference too close to zero or to the margin.
+    Without ``margin`` to decide means to show the difference. With it, it may also be shown to be smaller than the margin, among so many
+    ``equivalences`` (as many as ``comparisons``, where left out), and the fewer seeds count. None tells that the images are too few, or
+    the difference too close to zero or to the margin.
     """
+    others = comparisons if equivalences is None else equivalences
     found = [
         _fewest(lambda n: power_of(effect, seed_variance, image_variance, n, comparisons, alpha, images=images), power),
     ]
     if margin is not None and abs(effect) < margin:
         found.append(
-            _fewest(lambda n: equivalence_power(effect, seed_variance, image_variance, n, margin, comparisons, alpha, images=images), power)
+            _fewest(lambda n: equivalence_power(effect, seed_variance, image_variance, n, margin, others, alpha, images=images), power)
         )
     return min((one for one in found if one is not None), default=None)
 
@@ -153,12 +158,16 @@ def _shows(effect: float, error: float, bounds: NDArray[np.float64]) -> float:
     return float((special.ndtr((effect - bounds) / error) + special.ndtr((-effect - bounds) / error)).mean())
 
 
-def _bounds(seed_variance: float, image_variance: float, seeds: int, tail: float, images: float) -> NDArray[np.float64]:
+def _bounds(seed_variance: float, image_variance: float, seeds: int, tail: float, images: float | None) -> NDArray[np.float64]:
     """Equally likely values of what an estimate must exceed for a one-sided p-value of ``tail``; see ``Estimate.tail``.
 
     The share of the images for which a critical value is the right one is known in closed form, and turned round by interpolation.
     """
-    degrees, image_degrees = seeds - 1.0, images - 1.0
+    degrees = seeds - 1.0
+    if images is None:
+        spreads = (seed_variance / seeds + image_variance) * _spreads(degrees)
+        return np.asarray(_critical(degrees, tail) * np.sqrt(spreads), dtype=float)
+    image_degrees = images - 1.0
     of_seeds = seed_variance / seeds * _spreads(degrees)
     variances = of_seeds + image_variance
     low, high = sorted((_critical(degrees, tail), _critical(image_degrees, tail)))

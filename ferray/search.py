@@ -70,6 +70,11 @@ class Domain:
         is_counted = self.function in LISTS or "randint" in self.function
         return is_counted and all(same(value, self.examples()[0]) for value in self.examples())
 
+    @property
+    def is_normal(self) -> bool:
+        """Whether it is normally distributed, so that its examples are one of many values."""
+        return "randn" in self.function
+
     def giving(self, field: str, value: Any) -> list[Any]:
         """The values of this domain, at most one, under which the given field has the given value."""
         if self.function not in LISTS and self.field == field:
@@ -81,7 +86,7 @@ class Domain:
         """Values that are all valid if every value is: each of a list, the ends of a range."""
         if self.function in LISTS:
             return list(self.arguments)
-        if "randn" in self.function:
+        if self.is_normal:
             return [float(self.arguments[0])]
         lower, upper = self.arguments[:2]
         if "randint" in self.function:
@@ -93,7 +98,7 @@ class Domain:
         step = self.arguments[-1] if self.function.startswith("q") else 1 if "randint" in self.function else None
         if step is None or not _is_multiple(value, step):
             return False
-        return "randn" in self.function or self.examples()[0] <= value <= self.examples()[-1]
+        return self.is_normal or self.examples()[0] <= value <= self.examples()[-1]
 
     def draw(self, seed: int, sample: int) -> Any:
         """The field's value in one sample: it depends on nothing but the domain, the seed and the sample's number.
@@ -162,11 +167,12 @@ def _holds_mappings(value: Any) -> bool:
 def samples(found: list[Domain], num_samples: int, seed: int) -> Iterator[dict[str, Any]]:
     """The field values of each sample: the full grid of ``grid_search`` fields, ``num_samples`` times, as Ray Tune multiplies them.
 
-    The other fields are drawn once per repetition, so that all points of the grid are compared at the same draws.
+    It is there once where no other field has more than one value. The other fields are drawn once per repetition, so that all points of
+    the grid are compared at the same draws.
     """
     grid = [domain for domain in found if domain.function == "grid_search"]
     drawn = [domain for domain in found if domain.function != "grid_search"]
-    for repetition in range(num_samples if drawn else 1):
+    for repetition in range(_repetitions(found, num_samples)):
         values = {domain.field: domain.draw(seed, repetition) for domain in drawn}
         for point in itertools.product(*(domain.arguments for domain in grid)):
             chosen = {domain.field: value for domain, value in zip(grid, point, strict=True)}
@@ -176,10 +182,15 @@ def samples(found: list[Domain], num_samples: int, seed: int) -> Iterator[dict[s
 def count(found: Sequence[Domain], num_samples: int) -> tuple[int, str]:
     """How many samples there are, unless a value is drawn again, and how the number comes about, as in ``8 draws x 3 grid points``."""
     points = math.prod(len(domain.arguments) for domain in found if domain.function == "grid_search")
-    draws = num_samples if any(domain.function != "grid_search" and not domain.is_constant for domain in found) else 1
+    draws = _repetitions(found, num_samples)
     sizes = " x ".join(str(len(domain.arguments)) for domain in found if domain.function == "grid_search")
     parts = [f"{draws:,} draws"] * (draws > 1) + [f"{sizes} grid points"] * (points > 1)
     return draws * points, " x ".join(parts) or "1 sample"
+
+
+def _repetitions(found: Sequence[Domain], num_samples: int) -> int:
+    """How often the grid is repeated: once where every repetition would be the same."""
+    return num_samples if any(domain.function != "grid_search" and not domain.is_constant for domain in found) else 1
 
 
 def _domain(field: str, function: str, arguments: Any) -> Domain:

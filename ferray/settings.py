@@ -48,12 +48,14 @@ class Settings:
         Raises ConfigError for a variant that nothing tells apart from one before it.
         """
         alike: dict[str, str] = {}
+        normal = {domain.field for domain in self.domains if domain.is_normal}
         for variant in variants:
             found = [self.resolved(variant, values) for values in conditions.scenarios(self.domains)]
             configs = [config for config, _ in found]
             if not found or any(domain.conditions for domain in self.domains):  # under which a field may keep what it has
                 configs.append(self.config(variant))
-            first = alike.setdefault(digest([config.model_dump() for config in configs]), variant.name)
+            drawn = sorted({name for _, chosen in found for name in chosen} & normal)  # of which the samples show the mean alone
+            first = alike.setdefault(digest([[config.model_dump() for config in configs], drawn]), variant.name)
             if first != variant.name:
                 raise ConfigError.at(_place(variant), f"{first!r} and {variant.name!r} have the same settings{self._in_all(variant)}")
             yield from found

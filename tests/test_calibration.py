@@ -15,7 +15,7 @@ from sklearn.metrics import brier_score_loss, log_loss
 
 from ferray.analysis.answers import answers
 from ferray.analysis.calibration import BINS, CalibrationInfo, _measured, calibration_error, calibration_info, reliability
-from ferray.analysis.calibration_claims import calibration_claims, leaning_sentence
+from ferray.analysis.calibration_claims import calibration_claims, difference_sentence, leaning_sentence
 from ferray.analysis.figures import render
 from ferray.analysis.reliability import calibration_table, draw_reliability
 from ferray.analysis.results import Results
@@ -134,6 +134,16 @@ def test_two_seeds_decide_nothing_about_calibration(tmp_path: Path) -> None:
     told = [claim for claim in calibration_claims(info) if claim.compared]
     assert all(np.isnan(claim.p_adjusted) for claim in told)
     assert all("fewer than 3 seeds decide nothing" in claim.sentence for claim in told)
+
+
+def test_a_variant_that_is_the_baseline_over_again_is_as_large_and_not_of_too_few_seeds(tmp_path: Path) -> None:
+    variants = {"cnn": ({}, []), "same": ({"augmentation.rotation": 0.0}, ["augmentation"])}
+    make_ledger(tmp_path, variants=variants, seeds=4, images=200, epochs=2, shape=(1, 8, 8), dead=("augmentation.rotation",))
+    found = calibration_info(Results.load(tmp_path, "report"))
+    assert found is not None
+    told = difference_sentence(found.variants[1], found)
+    assert "is as large as that of the baseline" in told
+    assert told.endswith("; all seeds show the same difference.")
 
 
 def test_the_figure_and_the_table_have_every_variant(info: CalibrationInfo) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -358,3 +359,18 @@ def test_on_ray_both_phases_run_in_one_session_with_the_numbers_of_this_process(
     assert sum("what Ray and the trials print goes to" in line for line in said) == 1
     here(tuned(seeds=1), tmp_path / "here")
     assert numbers(Ledger(tmp_path / "ray")) == numbers(Ledger(tmp_path / "here"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_on_ray_an_interruption_as_the_last_trial_of_tuning_ends_is_heard(tmp_path: Path) -> None:
+    def interrupting(line: str) -> None:
+        said.append(line)
+        if line.startswith("[6/"):
+            signal.raise_signal(signal.SIGINT)
+
+    said: list[str] = []
+    outcome = run(tuned(seeds=1), tmp_path, say=interrupting)
+    assert outcome.interrupted
+    assert "0 trials are left, and then at most 3 trials of confirmation" in said[-1]
+    assert len(Ledger(tmp_path).keys()) == 6

@@ -11,14 +11,26 @@ import pytest
 from ledger_fixture import Made, make_ledger
 from numpy.typing import NDArray
 
+from ferray.analysis import confusion_rates
 from ferray.analysis.answers import Answers, answers
 from ferray.analysis.confusion import confusion_info, pairs_info
 from ferray.analysis.confusion_claims import TOO_FEW, changes_table, rate_claims, rates_table
-from ferray.analysis.confusion_rates import CROSSED, EXACT, FEW_SEEDS, certain, change_claims, changes, rates, share_interval, untested
+from ferray.analysis.confusion_rates import (
+    ALIKE,
+    CROSSED,
+    EXACT,
+    FEW_SEEDS,
+    certain,
+    change_claims,
+    changes,
+    rates,
+    share_interval,
+    untested,
+)
 from ferray.analysis.crossed import crossed
 from ferray.analysis.prose import confusion_sentences
 from ferray.analysis.results import Results
-from ferray.analysis.statements import Statement, class_called, statement_claims, statements_info
+from ferray.analysis.statements import Statement, _often, _rarely, _reason, class_called, statement_claims, statements_info
 from ferray.analysis.statistics import clopper_pearson
 
 ONE = {"cnn": ({}, [])}
@@ -90,6 +102,40 @@ def test_the_interval_of_a_rate_covers_other_trainings_and_other_images(truth: f
         told, _ = share_interval(crossed((logits < line).astype(float)))
         covered += told.low <= truth <= told.high
     assert covered / 300 >= 0.925
+
+
+@pytest.mark.parametrize("redrawn", [None, 0.2])
+def test_a_share_that_all_seeds_have_alike_is_as_uncertain_as_its_images_are_few(redrawn: float | None) -> None:
+    """Each of four seeds takes ten of 40 images for another class, and none of those of another seed."""
+    taken = np.eye(4).repeat(10, axis=1)
+    told, method = share_interval(crossed(taken, redrawn=redrawn))
+    assert (told.low, told.high) == pytest.approx((clopper_pearson(10, 40).low, clopper_pearson(10, 40).high))
+    assert method == ALIKE
+
+
+def test_a_rival_of_which_no_spread_is_known_hides_no_other_that_is_surely_ahead() -> None:
+    """Of answers to images that seeds drew, neutral has one more than sad on every seed, and happy eighty more or so."""
+    labels = np.zeros(200, dtype=np.int64)
+    rows = np.array([[1] * 20 + [2] * 21 + [3] * n + [0] * (159 - n) for n in (100, 104, 108)])
+    own = Answers("cnn", "validation", (0, 1, 2), ("a", "b", "c"), np.eye(4, dtype=np.float32)[rows], labels, redrawn=0.2)
+    found = _often(own, ("fear", "sad", "neutral", "happy"), 0, 1)
+    assert found is not None
+    assert (found.rival, found.supports) == ("happy", False)
+    assert found.p < 0.01
+
+
+def test_of_so_few_wrong_answers_that_an_even_spread_may_leave_one_out_nothing_is_said() -> None:
+    """Wrong answers are spread evenly, twelve or so of 400; without them a class is told as rare in a tenth of the studies."""
+    generator, classes, supported = np.random.default_rng(0), tuple("abcdefg"), 0
+    for _ in range(200):
+        labels = generator.integers(2, 7, 400)
+        wrong = generator.integers(0, 6, 400)
+        answered = np.where(generator.random(400) < 0.03, wrong + (wrong >= labels), labels)
+        own = Answers("v", "test", (0, 1, 2), ("a", "b", "c"), np.eye(7, dtype=np.float32)[np.stack([answered] * 3)], labels)
+        found = _rarely(own, classes, 0, 1)
+        assert found is not None
+        supported += not _reason(found) and found.supports and found.p < 0.0125  # as the first of four by Holm
+    assert supported <= 5
 
 
 def test_a_claim_of_a_rate_has_all_it_rests_on(results: Results) -> None:
@@ -181,6 +227,14 @@ def test_changes_are_those_of_the_paired_counts_and_certain_after_holm(results: 
     free = next(claim for claim in told if claim.subject == "dnn")
     change = next(one for one in certain(found) if one.variant == "dnn")
     assert free.estimates["both"].mean == pytest.approx(-change.difference.both.mean)  # rarer is better
+
+
+def test_changes_without_a_p_value_come_last(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = changes(results)[0]
+    made = [replace(first, p_adjusted=p) for p in (0.5, np.nan, 0.001, np.nan, 0.2)]
+    monkeypatch.setattr(confusion_rates, "_changes", lambda *_: made)
+    told = [one.p_adjusted for one in changes(results)]
+    assert told == pytest.approx(sorted(told, key=lambda p: (np.isnan(p), p)), nan_ok=True)
 
 
 def test_no_change_is_certain_where_variants_are_alike(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,10 @@ def planted(variant: str, _: int) -> float:
     return 0.65 - 0.2 * ("augmentation" in variant or "batch_norm" in variant)
 
 
-def factorial_ledger(path: Path, **given: Any) -> Results:
-    removed = [gone for size in range(4) for gone in itertools.combinations(THREE, size)]
+def factorial_ledger(path: Path, factors: Sequence[str] = THREE, **given: Any) -> Results:
+    removed = [gone for size in range(len(factors) + 1) for gone in itertools.combinations(factors, size)]
     settings = {"seeds": 4, "images": 900, "epochs": 2, "shape": (1, 8, 8), "quality_of": planted, **given}
-    document = {"ablation": {"design": "factorial", "factors": list(THREE)}}
+    document = {"ablation": {"design": "factorial", "factors": list(factors)}}
     make_ledger(path, variants=variants_of(removed), document=document, **settings)
     return Results.load(path, "report")
 

@@ -61,7 +61,7 @@ def test_what_was_fetched_is_described_with_its_place(tmp_path: Path, fetch: Fet
 @pytest.mark.parametrize(
     ("module", "messages"),
     [
-        (MISSING, ["fetch needs kagglehub: pip install 'ferray[kaggle]'"]),
+        (MISSING, ["fetch needs kagglehub: pip install -c constraints.txt -e '.[kaggle]'"]),
         (REFUSES, ["Kaggle did not let us in (KaggleApiHTTPError: 403 Client Error.)", "kaggle.com/settings", "KAGGLE_API_TOKEN"]),
         (UNREACHABLE, ["could not be fetched from Kaggle (ConnectionError: no route to host)", "If it asks for credentials"]),
     ],

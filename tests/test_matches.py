@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from ledger_fixture import make_ledger
 from scipy import stats
+from test_factorial import THREE, factorial_ledger
 
 from ferray.analysis.crossed import crossed
 from ferray.analysis.effects import effect_claims
@@ -91,13 +92,20 @@ def test_a_study_of_fewer_training_images_has_the_same_test_images(tmp_path: Pat
 
 def test_seeds_are_paired_where_enough_of_them_are_shared(tmp_path: Path) -> None:
     first = study(tmp_path / "first", seeds=4)
-    few = study(tmp_path / "few", seeds=4, epochs=3, outcome={("cnn", 2): "failed", ("cnn", 3): "failed"})
+    few = study(tmp_path / "few", seeds=6, epochs=3, outcome={("cnn", 0): "failed", ("cnn", 1): "failed"})
     most = study(tmp_path / "most", seeds=4, epochs=3, outcome={("cnn", 3): "failed"})
     many = study(tmp_path / "many", seeds=9, epochs=3)
     ways = {results.ledger.path.name: matched(first, results)["effect/augmentation/test/accuracy"] for results in (few, most, many)}
-    assert [(match.way, match.shared) for match in ways.values()] == [("independent", 0), ("seeds and images", 3), ("images", 0)]
+    assert [(match.way, match.shared) for match in ways.values()] == [("images", 0), ("seeds and images", 3), ("images", 0)]
     left, right = ways["few"].sides
     assert ways["few"].difference.mean == pytest.approx(left.mean - right.mean)
+
+
+def test_two_seeds_of_one_study_leave_a_difference_over_seeds_alone(tmp_path: Path) -> None:
+    first, second = study(tmp_path / "first", seeds=4), study(tmp_path / "second", seeds=2, epochs=3)
+    match = matched(first, second)["effect/augmentation/test/accuracy"]
+    assert (match.way, match.estimate, match.shared) == ("independent", "seeds", 0)
+    assert match.difference == welch(*match.sides)
 
 
 def test_claims_of_the_same_trials_have_no_difference_to_estimate(tmp_path: Path) -> None:
@@ -115,6 +123,16 @@ def test_a_number_over_some_of_the_others_trials_differs_by_further_seeds_alone(
     assert match.way == "further seeds"
     assert match.difference.mean == pytest.approx(left.mean - right.mean) != 0
     assert not match.difference.has_interval
+
+
+def test_effects_of_the_same_seeds_in_a_larger_design_are_paired_and_no_further_seeds(tmp_path: Path) -> None:
+    """All trials of a factorial of two factors are among those of a factorial of three."""
+    first, second = (factorial_ledger(tmp_path / f"{len(factors)}", factors=factors, images=200) for factors in (THREE[:2], THREE))
+    match = matched(first, second)["main_effect/augmentation/test/accuracy"]
+    assert set(match.first.keys) < set(match.second.keys)
+    assert (match.way, match.shared) == ("seeds and images", 4)
+    assert match.difference.has_interval
+    assert match.difference.mean == pytest.approx(match.sides[0].mean - match.sides[1].mean)
 
 
 def test_trials_in_common_are_counted(tmp_path: Path) -> None:

@@ -100,5 +100,19 @@ def test_simulated_studies_show_the_smallest_effect_as_often_as_predicted() -> N
     assert equal / 600 == pytest.approx(predicted, abs=0.06)
 
 
+@pytest.mark.parametrize(("seeds", "redrawn"), [(3, 0.25), (8, 0.43)])
+def test_where_seeds_draw_their_images_power_is_that_of_the_corrected_resampled_t(seeds: int, redrawn: float) -> None:
+    """The whole error is estimated from the seeds, so that their degrees of freedom are those of the images' part too."""
+    random = np.random.default_rng(1)
+    effect = power.smallest_effect(1.0, redrawn, seeds, images=None)
+    common = math.sqrt(redrawn)  # what the images that seeds share do to all of them: it widens no spread, and moves the mean
+    shown = 0
+    for _ in range(600):
+        means = effect + common * random.normal() + random.normal(size=(seeds, 1))
+        shown += crossed(np.repeat(means, 2, axis=1), redrawn=redrawn).both.p < ALPHA
+    assert shown / 600 == pytest.approx(0.8, abs=0.05)
+    assert power.smallest_effect(1.0, redrawn, seeds, images=400) < effect
+
+
 def test_the_numbers_of_a_verdict_are_those_that_power_is_told_for() -> None:
     assert (power.ALPHA, power.FEWEST_SEEDS) == (ALPHA, FEWEST_SEEDS)

@@ -243,6 +243,16 @@ def test_a_spread_on_images_that_seeds_drew_is_that_within_and_between_seeds() -
     assert lasting == pytest.approx(spread.LASTING * (lasting + passing))
 
 
+@pytest.mark.parametrize("share", [0.25, 1.0, 2.0])
+def test_the_spread_of_an_effect_on_images_that_seeds_drew_is_the_one_it_was_measured_from(share: float) -> None:
+    """An image does to an effect what it does, however many differences that averages; only what is drawn anew in each has the share."""
+    table = 2.0 * np.random.default_rng(3).normal(size=(5, 1)) + 10.0 * np.random.default_rng(4).normal(size=(5, 500))
+    found = spread._redrawn_parts(table, share)
+    told = spread.Spread(found.training, found.lasting, found.passing, "measured", is_redrawn=True)
+    assert told.of_a_seed(500, share) == pytest.approx(table.mean(axis=1).var(ddof=1))
+    assert told.of_images(500) == 0
+
+
 def test_a_plan_that_is_judged_on_images_that_seeds_draw_says_so_by_the_corrected_variance(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for label in ("dark", "light"):
@@ -260,4 +270,4 @@ def test_a_plan_that_is_judged_on_images_that_seeds_draw_says_so_by_the_correcte
     assert "each seed judged on images of its own" in one.spread.basis
     variance = one.spread.of_a_seed(12)
     assert one.spread.of_images(12) == 0
-    assert one.families[0].smallest == power.smallest_effect(variance, variance * 12 / 68, 5, 1, images=12)
+    assert one.families[0].smallest == pytest.approx(power.smallest_effect(variance, variance * 12 / 68, 5, 1, images=None))

@@ -124,6 +124,8 @@ def test_every_domain_function_of_ray_tune_is_offered_or_refused_with_a_reason()
             (48, "8 draws x 3 x 2 grid points"),
         ),
         ({"l2": {"grid_search": [1, 2, 3]}}, 8, (3, "3 grid points")),
+        ({"l1": {"choice": [0.1]}}, 1_000_000, (1, "1 sample")),
+        ({"l1": {"choice": [0.1]}, "l2": {"grid_search": [1, 2, 3]}}, 8, (3, "3 grid points")),
     ],
 )
 def test_the_number_of_samples_is_known_before_they_are_built(search: dict[str, Any], num_samples: int, expected: tuple[int, str]) -> None:

@@ -138,6 +138,7 @@ def recursive() -> dict[str, Any]:
         ({"variants": [{"name": "a", "l1": 0.1}, {"name": "a"}]}, "variants.2: an earlier one is called 'a' too"),
         ({"variants": [{"name": "a", "augmentation.rotaton": 1}]}, "variants.a.augmentation.rotaton: unknown key; did you mean"),
         ({"variants": {"a": {"modle_arguments": {"x": 1}}}}, "variants.a.modle_arguments: unknown key; did you mean 'model_arguments'"),
+        ({"variants": {"a": {"model": ["dnn"]}}}, "variants.a.model: must be text, not ['dnn']"),
         ({"variants": {"a": {"model_arguments.x": 1}}}, "variants.a: model_arguments have no effect with model 'cnn'"),
         ({"ablate": {"remove": ["x"], "factors": {"x": {"seed": 3}}}}, "ablate.factors.x.seed: seed is set by the study's `seeds`"),
         ({"ablate": {"remove": ["l1", 3]}}, "ablate.remove: must be a list of factors"),
@@ -156,6 +157,13 @@ def test_a_fault_is_told_before_anything_runs(changes: dict[str, Any], message: 
     with pytest.raises(ConfigError) as raised:
         tiny(**changes)
     assert message in str(raised.value)
+
+
+def test_a_variant_at_the_mean_of_a_normal_distribution_differs_from_what_is_drawn() -> None:
+    study = tiny(search={"augmentation.rotation": {"randn": [10.0, 1.0]}}, variants={"fixed": {"augmentation.rotation": 10.0}})
+    assert len({trial.variant for trial in study.plan(DATA)}) == 3
+    with pytest.raises(ConfigError, match="'fixed' and 'again' have the same settings"):
+        tiny(search=study.search, variants={**study.variants, "again": {"augmentation": {"rotation": 10.0}}})
 
 
 def test_seeds_are_blocks_shared_by_all_variants() -> None:

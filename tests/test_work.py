@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from studies import tiny
 
 from ferray.ledger import Ledger
@@ -55,6 +56,19 @@ def test_work_goes_on_to_what_follows_from_tuning_once_that_has_ended(tmp_path: 
     again = work_of(study, tmp_path)
     assert [trial.key for trial in again.todo] == [trial.key for trial in further]
     assert set(again.trials) == set(work.trials)
+
+
+def test_an_interruption_between_the_phases_leaves_what_may_follow(tmp_path: Path) -> None:
+    class Interrupted(Told):
+        def say(self, line: str) -> None:
+            raise KeyboardInterrupt
+
+    study = tuned()
+    work = work_of(study, tmp_path)
+    run(study, tmp_path, local=True, only={trial.key for trial in work.plan}, say=lambda line: None)
+    with pytest.raises(KeyboardInterrupt):
+        work.confirm(Interrupted())  # type: ignore[arg-type]
+    assert (len(work.later), work.choices(), work.is_tuned()) == (3, [], True)
 
 
 def test_of_trials_that_are_named_nothing_follows(tmp_path: Path) -> None:

@@ -88,15 +88,15 @@ def difference_sentence(one: Calibration, info: CalibrationInfo, measure: str = 
     digits, p = DIGITS[measure], one.p_adjusted.get(measure, np.nan)
     change = one.gained[measure].both.scaled(-1)
     unit = "" if measure == "brier" else f" {UNITS[measure]}"
-    direction = "larger" if change.mean > 0 else "smaller"
+    direction = "as large as" if change.is_point and change.mean == 0 else f"{'larger' if change.mean > 0 else 'smaller'} than"
     sure = plural(change.n, "paired seed")
     if change.has_interval:
         sure = f"95 % interval {interval(change, digits, sign=True)}, {sure}" + (f", adjusted p {probability(p)}" if p == p else "")
-    certain = (
-        "" if p < ALPHA else "; that leaves open which is better" if p >= ALPHA else f"; fewer than {FEWEST_SEEDS} seeds decide nothing"
-    )
+    certain = "" if p < ALPHA else "; that leaves open which is better"
+    if p != p:
+        certain = f"; fewer than {FEWEST_SEEDS} seeds decide nothing" if change.n < FEWEST_SEEDS else "; all seeds show the same difference"
     warning = "".join(f"; {words}" for words in _fixed(one, info))
-    told = f"{direction} than that of the baseline, {info.baseline}"
+    told = f"{direction} that of the baseline, {info.baseline}"
     return f"{one.spoken}: the {MEASURES[measure]} is {told} ({signed(change.mean, digits)}{unit}, {sure}){certain}{warning}."
 
 

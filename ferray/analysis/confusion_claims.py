@@ -10,6 +10,7 @@ from ferray.analysis.answers import fates
 from ferray.analysis.claims import Claim
 from ferray.analysis.confusion import ConfusionInfo
 from ferray.analysis.confusion_rates import (
+    ALIKE,
     CROSSED,
     EXACT,
     FEW,
@@ -134,7 +135,7 @@ def rates_table(confusion: ConfusionInfo) -> Table:
             count(one.count),
             count(one.images),
             str(len(confusion.seeds)),
-            "exact" if one.method in (EXACT, FEW_SEEDS) else "crossed t" if one.method == CROSSED else "resampled t",
+            "exact" if one.method in (EXACT, ALIKE, FEW_SEEDS) else "crossed t" if one.method == CROSSED else "resampled t",
         )
         for one in confusion.rates
     )
@@ -144,7 +145,8 @@ def rates_table(confusion: ConfusionInfo) -> Table:
         f"All ordered pairs of classes as {confusion.variant} confuses them on the {confusion.label} set, in percent of the true class, "
         f"those of classes with fewer than {FEWEST_IMAGES} images last. "
         f"The first interval is over seeds and images together: {usual}, or, where fewer than "
-        f"{FEW} images count in the mean training or there are fewer than {FEWEST_SEEDS} seeds, the exact binomial one at the effective "
+        f"{FEW} images count in the mean training, there are fewer than {FEWEST_SEEDS} seeds or all have the same share, the exact "
+        "binomial one at the effective "
         "number of images (Korn and Graubard 1998). Near-identical images are drawn together, and intervals are cut to 0 to 100 %."
     )
     return Table("confusion_rates", caption, columns, rows, frozenset({0, 1, 9}))

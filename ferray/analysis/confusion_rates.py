@@ -30,6 +30,7 @@ SHARES = "0 to 100 %"
 CHANGES = f"{MINUS}100 to +100 points"
 CROSSED = methods_within(SHARES)["both"]
 EXACT = "exact binomial interval at the effective number of images (Korn and Graubard 1998), since fewer than 10 are counted"
+ALIKE = "exact binomial interval over images, since all trainings have the same share, which tells no spread"
 FEW_SEEDS = f"exact binomial interval over images, since there are fewer than {FEWEST_SEEDS} seeds"
 
 
@@ -121,19 +122,20 @@ def share_interval(told: Crossed, level: float = LEVEL) -> tuple[Estimate, str]:
     Where at least ``FEW`` images count on either side, in the mean training, the t interval of the crossed model, cut to 0..1. Elsewhere
     the exact interval of Clopper and Pearson with as many images as independent ones would be as sure (Korn and Graubard 1998, Survey
     Methodology 24): share x (1 - share) / variance, less what Student's t is wider than the normal, and never more than there are
-    distinct images, of which near-identical ones are one. With fewer than FEWEST_SEEDS seeds the exact interval over images. That a share
-    is zero is no hypothesis, so there is no p-value.
+    distinct images, of which near-identical ones are one. With fewer than FEWEST_SEEDS seeds, or where all have the same share, the exact
+    interval over images. That a share is zero is no hypothesis, so there is no p-value.
     """
     both = replace(told.both, p=math.nan)
     share, n, images = both.mean, both.n, told.n_groups
-    if n >= FEWEST_SEEDS and min(share, 1 - share) * images >= FEW and both.has_interval:
+    is_counted = min(share, 1 - share) * images >= FEW
+    if n >= FEWEST_SEEDS and is_counted and both.has_interval and not both.is_point:
         return both.within(0, 1), told.methods_within(SHARES)["both"]
     effective = float(images)
     if both.error > 0:
         narrower = float(stats.norm.ppf((1 + level) / 2) / stats.t.ppf((1 + level) / 2, both.degrees))
         effective = min(effective, share * (1 - share) / both.error**2 * narrower**2)
     exact = clopper_pearson(share * effective, effective, level)
-    return replace(both, low=exact.low, high=exact.high), EXACT if n >= FEWEST_SEEDS else FEW_SEEDS
+    return replace(both, low=exact.low, high=exact.high), FEW_SEEDS if n < FEWEST_SEEDS else ALIKE if is_counted else EXACT
 
 
 def changes(results: Results, split: str | None = None) -> list[Change]:
@@ -149,7 +151,7 @@ def changes(results: Results, split: str | None = None) -> list[Change]:
     for own, reference in _compared(results, split):
         if len(own.seeds) >= FEWEST_SEEDS and not _fixed(results, own, reference):
             found += _changes(results, own, reference)
-    return sorted(found, key=lambda one: (one.p_adjusted, -abs(one.difference.both.mean)))
+    return sorted(found, key=lambda one: (math.isnan(one.p_adjusted), one.p_adjusted, -abs(one.difference.both.mean)))
 
 
 def untested(results: Results, split: str | None = None) -> list[str]:

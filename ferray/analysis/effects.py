@@ -25,7 +25,7 @@ from ferray.analysis.per_image import CLASS, of_class, per_image
 from ferray.analysis.results import Results
 from ferray.analysis.selection import speaking_trials
 from ferray.analysis.statistics import Estimate, hedges_g, signed_rank
-from ferray.analysis.verdicts import FEWEST_SEEDS, decide, holm
+from ferray.analysis.verdicts import FEWEST_SEEDS, Undecided, decide, holm, undecided
 
 DECIDED_BY = "both"
 """The estimate that verdicts and p-values rest on: they are to hold for other trainings, judged on other images."""
@@ -117,12 +117,12 @@ def _judged(results: Results, family: list[Effect]) -> Iterator[Claim]:
                 margin=results.smallest_effect,
             )
             if decision.verdict == "inconclusive":
-                claim = with_needs(claim, effect.found, len(family))
+                claim = with_needs(claim, effect.found, undecided(one for one in decisions if one is not None))
         yield _told(results, claim, effect.comparison, effect.pairs)
 
 
-def with_needs(claim: Claim, found: Crossed, family: int) -> Claim:
-    """A claim with what it would take to decide it, in a family of so many."""
+def with_needs(claim: Claim, found: Crossed, family: Undecided) -> Claim:
+    """A claim with what it would take to decide it, beside what else of its family is open."""
     need = needs(found, claim.margin, family, claim.counts["image_groups"])
     more: dict[str, object] = {"images_needed": need.images, "seeds_needed_on_them": need.more_seeds}
     more |= {"redrawn": True} if found.is_redrawn else {}

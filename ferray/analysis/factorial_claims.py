@@ -15,7 +15,7 @@ from ferray.analysis.effects import with_needs
 from ferray.analysis.factorial import Contrast, FactorialInfo, effect_label, factorial_info
 from ferray.analysis.results import Results
 from ferray.analysis.statistics import hedges_g
-from ferray.analysis.verdicts import FEWEST_SEEDS
+from ferray.analysis.verdicts import FEWEST_SEEDS, undecided
 from ferray.analysis.wording import capital, factor_label, listed, plural, points, signed
 
 Kind = Literal["main_effect", "interaction", "shapley", "together"]
@@ -59,13 +59,11 @@ def factorial_claims(results: Results) -> list[Claim]:
             ("shapley", info.shapley),
             ("together", () if info.total is None else (Contrast(info.factors, info.total),)),
         )
-        claims += [
-            _claim(info, kind, one, len(contrasts), judged=split == results.headline) for kind, contrasts in kinds for one in contrasts
-        ]
+        claims += [_claim(info, kind, one, contrasts, judged=split == results.headline) for kind, contrasts in kinds for one in contrasts]
     return claims
 
 
-def _claim(info: FactorialInfo, kind: Kind, contrast: Contrast, family: int, *, judged: bool) -> Claim:
+def _claim(info: FactorialInfo, kind: Kind, contrast: Contrast, family: Sequence[Contrast], *, judged: bool) -> Claim:
     found, decision = contrast.crossed, contrast.decision
     enough = len(info.seeds) >= FEWEST_SEEDS and not found.both.is_point
     verdict = decision.verdict if decision is not None and judged and enough else None
@@ -92,12 +90,12 @@ def _claim(info: FactorialInfo, kind: Kind, contrast: Contrast, family: int, *, 
             "variants": len(info.variants),
             "design": info.design,
             "aliases": contrast.aliases,
-            "family_size": family,
+            "family_size": len(family),
         },
         **decided,
     )
     if verdict == "inconclusive":
-        claim = with_needs(claim, found, family)
+        claim = with_needs(claim, found, undecided(one.decision for one in family if one.decision is not None))
     return replace(claim, sentence=_sentence(info, kind, contrast, claim))
 
 

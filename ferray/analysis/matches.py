@@ -133,7 +133,7 @@ class Matcher:
         keys = set(left.keys), set(right.keys)
         if keys[0] == keys[1] and math.isclose(one.mean, other.mean, rel_tol=1e-9, abs_tol=1e-12):
             return "same trials", Estimate(apart, math.nan, math.nan, n), 0
-        if keys[0] < keys[1] or keys[1] < keys[0]:
+        if (keys[0] < keys[1] or keys[1] < keys[0]) and _as_many_of_each_seed(left, right):
             return "further seeds", Estimate(apart, math.nan, math.nan, n), 0
         if name == "both" and self.shares_images(left.split):
             tables = [contrasts.rows(claim) for contrasts, claim in zip(self._contrasts, (left, right), strict=True)]
@@ -150,6 +150,12 @@ class Matcher:
         if left.unit == "share" or not (one.error >= 0 and other.error >= 0 and one.degrees > 0 and other.degrees > 0):
             return "limits", square_and_add(one, other), 0
         return "independent", welch(one, other), 0
+
+
+def _as_many_of_each_seed(left: Claim, right: Claim) -> bool:
+    """Whether two claims rest on as many trials of each seed, as of one design; so do claims that do not tell their seeds apart."""
+    seeds = [len(claim.details.get("points") or ()) for claim in (left, right)]
+    return len(left.keys) * seeds[1] == len(right.keys) * seeds[0]
 
 
 def same_images(first: Results, second: Results, split: str) -> bool:

@@ -104,7 +104,8 @@ def statements_info(
 
     A statement is supported or contradicted where its p-value is below 5 % after Holm over the statements, and open otherwise: always
     with fewer than three seeds, where any training answers one class for nearly every image, where there are fewer than
-    ``FEWEST_IMAGES`` images to ask about, and where the two answers that it compares are given to fewer than ten in the mean training.
+    ``FEWEST_IMAGES`` images to ask about, and where the two answers that it compares are given to fewer than ten in the mean training, or,
+    of an even spread, would be.
     """
     split, chosen = split or results.headline, variant or best_variant(results)
     own = None if chosen is None else answers(results, chosen, split)
@@ -164,7 +165,7 @@ def _often(own: Answers, classes: Sequence[str], true: int, other: int) -> _Foun
     told = {place: own.told(taken - (answered == place), members).within(-1, 1) for place in rivals}
     behind = [place for place in rivals if told[place].both.mean < 0]
     if behind:
-        rival = min(behind, key=lambda place: (told[place].both.p, told[place].both.mean))
+        rival = min(behind, key=lambda place: (math.isnan(told[place].both.p), told[place].both.p, told[place].both.mean))
         p = float(np.minimum(1.0, told[rival].both.p * len(rivals)))  # NaN stays
     else:  # of rivals whose p-value is unknown, none can be excluded
         rival = max(rivals, key=lambda place: (math.isnan(told[place].both.p), told[place].both.p, -told[place].both.mean))
@@ -184,7 +185,7 @@ def _rarely(own: Answers, classes: Sequence[str], true: int, other: int) -> _Fou
     even = 1 / (len(classes) - 1)  # an answer of ``true`` is always wrong here
     difference = own.told(taken - even * wrong, members).within(-even, 1 - even)
     methods = difference.methods_within(f"{signed(-100 * even)} to {signed(100 - 100 * even)} points")
-    counted = float((wrong @ own.distinct(members)).mean())
+    counted = float(((taken + even * wrong) @ own.distinct(members)).mean())  # few wrong answers may leave a class out by chance
     return _Found(own.told(taken, members), difference, "", difference.both.mean < 0, difference.both.p, counted, methods)
 
 
@@ -192,8 +193,9 @@ def _reason(found: _Found) -> str:
     if found.rate.n_groups < FEWEST_IMAGES:
         return f"there are too few images, fewer than {FEWEST_IMAGES}"
     if found.counted < FEW - 1e-6:  # a sum of fractions
-        return f"the answers compared are given to fewer than {FEW} images"
-    return "" if math.isfinite(found.p) else "every training answers every image alike, which leaves no spread to judge by"
+        even = "" if found.rival else ", those of an even spread included"
+        return f"the answers compared are given to fewer than {FEW} images{even}"
+    return "" if math.isfinite(found.p) else "all trainings show the same difference, which leaves no spread to judge by"
 
 
 def _tested(statement: Statement, true: str, other: str, found: _Found, p_adjusted: float, reason: str) -> Tested:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from ferray.analysis.effects import with_needs
 from ferray.analysis.results import Results
 from ferray.analysis.statistics import Estimate, hedges_g
 from ferray.analysis.tuned import Retuned, Search, TunedInfo, tuned_info
-from ferray.analysis.verdicts import FEWEST_SEEDS
+from ferray.analysis.verdicts import FEWEST_SEEDS, Decision, undecided
 from ferray.analysis.wording import capital, factor_label, listed, plural, points, signed
 
 WHAT: Mapping[str, str] = {
@@ -138,7 +138,7 @@ def _claim(info: TunedInfo, one: Retuned, what: str, found: Crossed, *, judged: 
         **decided,
     )
     if claim.verdict == "inconclusive":
-        claim = with_needs(claim, found, _family_size(info, one, what))
+        claim = with_needs(claim, found, undecided(_family(info, one, what)))
     return replace(claim, sentence=_sentence(info, one, what, claim))
 
 
@@ -158,9 +158,12 @@ def verdict_words(one: Retuned, what: str, margin: float) -> str:
     return words[verdict].format(margin=points(margin))
 
 
-def _family_size(info: TunedInfo, one: Retuned, what: str) -> int:
-    known = [other for other in info.retuned if other.final is not None and other.is_removal == one.is_removal]
-    return sum(not (what == "change" and other.same) for other in known)
+def _family(info: TunedInfo, one: Retuned, what: str) -> Iterator[Decision]:
+    """The decisions that were made together with this one."""
+    for other in info.retuned:
+        is_member = other.final is not None and other.is_removal == one.is_removal and not (what == "change" and other.same)
+        if is_member and other.decisions is not None:
+            yield other.decisions[what]
 
 
 def _sentence(info: TunedInfo, one: Retuned, what: str, claim: Claim) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +39,24 @@ def holm(p: Sequence[float]) -> list[float]:
 def equivalence(estimate: Estimate, margin: float) -> float:
     """The p-value of two one-sided t tests that the mean lies within +-margin (Schuirmann 1987, J Pharmacokinet Biopharm 15)."""
     return estimate.tail(margin - abs(estimate.mean))
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """How many effects of a family are not yet shown to be there, and not yet shown to be smaller than the margin.
+
+    Holm's method tests the smallest p-value at the level divided by the size of the family, and each one after it at that divided by how
+    many are left. What is shown is ahead of the others, which are therefore tested among themselves.
+    """
+
+    differences: int
+    equivalences: int
+
+
+def undecided(decisions: Iterable[Decision], alpha: float = ALPHA) -> Undecided:
+    """Those of a family, of whose members at least one is open; p-values that are not known show nothing."""
+    known = list(decisions)
+    return Undecided(sum(not one.p < alpha for one in known), sum(not one.p_equivalence < alpha for one in known))
 
 
 def decide(estimates: Sequence[Estimate], margin: float, alpha: float = ALPHA) -> list[Decision]:

@@ -29,7 +29,7 @@ def fetch(folder: Path | None = None) -> Path:
     try:
         import kagglehub
     except ImportError:
-        raise DataError(f"fetch needs kagglehub: pip install 'ferray[kaggle]'. {BY_HAND}") from None
+        raise DataError(f"fetch needs kagglehub: pip install -c constraints.txt -e '.[kaggle]'. {BY_HAND}") from None
     to: dict[str, Any] = {} if folder is None else {"output_dir": str(folder.expanduser().absolute())}
     try:
         return Path(kagglehub.dataset_download(DATASET, **to))

@@ -149,7 +149,8 @@ def _run(
     if meter is not None and purse is not None and meter.rate is not None:
         paid: Any = ray.get(purse.paid_so_far.remote())
         meter.paid(paid)
-    return len(relay.ended) < len(trials) and not relay.is_out_of_budget
+    # Also as the last trial ends, or the budget: Tune's handler has swallowed it, and more may follow.
+    return relay.is_interrupted or (len(relay.ended) < len(trials) and not relay.is_out_of_budget)
 
 
 def _abandon(trials: Mapping[str, Trial], results: tune.ResultGrid, actor: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ferray import power
@@ -113,7 +113,7 @@ def _sensitivity(plan: Plan, study: Study, ledger: Ledger, data: Dataset) -> Sen
     images = len(data.splits[split])
     redrawn = images / len(data.train) if split == "validation" and data.splits_by_seed else None
     found = spread(ledger, study, plan.trials, judged)
-    found = found if redrawn is None else found.redrawn
+    found = replace(found, is_redrawn=redrawn is not None)
     reached = [reach(one, found, len(study.all_seeds), images, study.smallest_effect, redrawn) for one in judged]
     return Sensitivity(len(study.all_seeds), images, split, found, study.smallest_effect, reached)
 
@@ -125,13 +125,14 @@ def reach(family: Family, found: Spread, seeds: int, images: int, wanted: float,
     """
     of_seed, comparisons = found.of_a_seed(images, family.share), len(family)
     variances = of_seed, found.of_images(images) if redrawn is None else redrawn * of_seed
+    known = images if redrawn is None else None
     return Reach(
         family.kind,
         comparisons,
         deviation(found, images, family.share),
-        power.smallest_effect(*variances, seeds, comparisons, images=images),
-        power.seeds_needed(wanted, *variances, comparisons, images=images),
-        power.smallest_effect(*variances, power.MOST_SEEDS, comparisons, images=images),
+        power.smallest_effect(*variances, seeds, comparisons, images=known),
+        power.seeds_needed(wanted, *variances, comparisons, images=known),
+        power.smallest_effect(*variances, power.MOST_SEEDS, comparisons, images=known),
     )
 
 

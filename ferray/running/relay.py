@@ -33,6 +33,7 @@ class Relay(Callback, Stopper):
         self._writer = writer
         self._interrupted: threading.Event | None = None
         self._stopped: set[str] = set()
+        self.is_interrupted = False
         self.ended: set[str] = set()
         self.is_out_of_budget = False
 
@@ -56,6 +57,7 @@ class Relay(Callback, Stopper):
         if threading.current_thread() is threading.main_thread() and callable(ends):
 
             def interrupt(number: int, frame: Any) -> None:
+                self.is_interrupted = True
                 self._interrupted.set()  # type: ignore[union-attr]
                 ends(number, frame)
 

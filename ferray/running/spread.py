@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,7 +43,8 @@ class Spread:
     what the factor does to that image, whatever else is there.
 
     ``training`` is that of one seed's difference apart from the images, ``lasting`` that among images which every seed shares,
-    ``passing`` the rest, drawn anew with every seed and image. ``basis`` says where they are known from.
+    ``passing`` the rest, drawn anew with every seed and image. ``basis`` says where they are known from. Where every seed draws the images
+    that it is judged on (``is_redrawn``), nothing of them lasts from one seed to the next.
     """
 
     training: float
@@ -51,19 +52,15 @@ class Spread:
     passing: float
     basis: str
     is_assumed: bool = False
-
-    @property
-    def redrawn(self) -> Spread:
-        """The same where every seed draws the images that it is judged on: none lasts from one to the next."""
-        return replace(self, lasting=0.0, passing=self.lasting + self.passing)
+    is_redrawn: bool = False
 
     def of_a_seed(self, images: int, share: float = 1.0) -> float:
-        """The variance of one seed's difference on so many images, the rest included."""
-        return share * (self.training + self.passing / images)
+        """The variance of one seed's difference on so many images, the rest included; with what lasts where its images are its own."""
+        return share * (self.training + self.passing / images) + (self.lasting / images if self.is_redrawn else 0.0)
 
     def of_images(self, images: int) -> float:
         """The variance of the mean over infinitely many seeds that so many images leave."""
-        return self.lasting / images
+        return 0.0 if self.is_redrawn else self.lasting / images
 
 
 def assumed() -> Spread:

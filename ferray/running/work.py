@@ -79,9 +79,9 @@ class Work:
     def confirm(self, progress: Progress) -> tuple[dict[str, Trial], list[Trial]]:
         """Goes on to what follows from tuning, and tells of it: all of these trials by key, and those that are to run."""
         say = progress.display.say
-        self.after = confirmation(self.study, self.data, self.ledger, self.plan)
-        confirming = wanted(self.after.trials, self.only)
-        for line in self.choices():
+        after = confirmation(self.study, self.data, self.ledger, self.plan)
+        confirming = wanted(after.trials, self.only)
+        for line in choices(after, self.plan):
             say(line)
         set_damaged_aside(self.ledger, confirming, say)
         further = missing(self.ledger, confirming.values(), retry_failed=self.retry_failed)
@@ -89,7 +89,8 @@ class Work:
             there = len(confirming) - len(further)
             say(f"{counted(len(confirming), 'trial')} of confirmation planned, {there} in the ledger, {len(further)} to run")
             progress.extend(confirming, *standing(self.ledger, confirming), further)
-        self.trials |= confirming
-        self.todo = [*self.todo, *further]
-        self.failed |= failed_before(self.ledger, further)
+        failed = failed_before(self.ledger, further)
+        # Last, and all at once: an interruption before this leaves what may follow from tuning, which it tells.
+        self.after, self.trials, self.todo = after, self.trials | confirming, [*self.todo, *further]
+        self.failed |= failed
         return confirming, further
