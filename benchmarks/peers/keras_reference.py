@@ -15,11 +15,11 @@ def train(images: int, threads: int, network: str = "cnn") -> Round:
     """An epoch."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import tensorflow
+    import tensorflow as tf
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
-    tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
-    tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
     settings: Any = REFERENCE["augmentation"]
     inputs, labels = pixels(images)
     generator = ImageDataGenerator(rescale=1 / 255, rotation_range=settings["rotation"], horizontal_flip=True, fill_mode="nearest")

@@ -1,4 +1,4 @@
-"""The reference CNN as PyTorch's tutorials would train it: DataLoader workers, transforms image by image, float32, penalties by autograd."""
+"""The reference CNN as PyTorch's tutorials train: DataLoader workers, transforms image by image, float32, penalties by autograd."""
 
 from __future__ import annotations
 
