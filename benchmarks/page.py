@@ -67,7 +67,7 @@ def _made(name: str, results: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{one} {where[one]}" for one in ("torch", "ray", "tensorflow", "python") if where.get(one))
     return (
         f"Made by `{results['command']}` on {results['date']} in {results['minutes']:g} minutes: {where['processor']}, "
-        f"{where['cores']} cores, {where['memory_gib']:g} GiB, {where['accelerator'] or 'no GPU'}, {where['precision']}; {versions}. Values are medians, with the "
-        "least and the most of n rounds; ratios are taken round by round. "
+        f"{where['cores']} cores, {where['memory_gib']:g} GiB, {where['accelerator'] or 'no GPU'}, {where['precision']}; {versions}. "
+        "Values are medians, with the least and the most of n rounds; ratios are taken round by round. "
         f"All of it: [{results['file']}](../benchmarks/results/{results['file']})."
     )
