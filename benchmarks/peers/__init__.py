@@ -1,0 +1,1 @@
+"""How others do the same job: what ferray is compared with."""

@@ -1,0 +1,71 @@
+"""The measuring itself: turns, spreads, targets, tables; how fast anything is belongs to ``python -m benchmarks``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from torch import randn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks import page
+from benchmarks.contender import Contender, ContenderError, in_turns
+from benchmarks.engine import GFLOP_PER_IMAGE
+from benchmarks.figures import Figure, Spread
+from ferray import Config
+from ferray.training.models import build
+
+ROOT = Path(__file__).parent.parent
+PRODUCT = {"size": 64, "threads": 1, "precision": "fp32"}
+
+
+def test_contenders_do_their_rounds_in_turns_in_processes_of_their_own() -> None:
+    contenders = [Contender("one", "training:matrix_product", PRODUCT), Contender("two", "training:matrix_product", PRODUCT, processes=2)]
+    samples = in_turns(contenders, 2)
+    assert {name: len(own) for name, own in samples.items()} == {"one": 2, "two": 2}
+    assert all(sample.rate > 0 and sample.seconds >= 1 and sample.memory > 10**7 for own in samples.values() for sample in own)
+
+
+def test_a_contender_that_fails_is_told_by_its_name() -> None:
+    with pytest.raises(ContenderError, match="wrong: its process ended with 1"):
+        in_turns([Contender("wrong", "training:matrix_product", {"size": "large"})], 1)
+
+
+def test_the_cnns_operations_are_those_that_torch_counts() -> None:
+    model = build(Config(), (1, 48, 48), 7)
+    with FlopCounterMode(display=False) as counter:
+        model(randn(2, 1, 48, 48)).sum().backward()
+    assert counter.get_total_flops() / 2 / 1e9 == pytest.approx(GFLOP_PER_IMAGE, rel=0.01)
+
+
+def test_a_spread_is_of_something() -> None:
+    assert Spread.of([3.0, 1.0, 2.0]) == Spread(2.0, 1.0, 3.0, 3)
+    with pytest.raises(ValueError, match="no values"):
+        Spread.of([])
+
+
+def test_a_target_is_of_the_ratio_and_what_was_not_measured_meets_none() -> None:
+    met = Figure("a", "a", "images/s", Spread.of([500.0]), "peer", Spread.of([100.0]), Spread.of([5.0]), target=4.0)
+    missed = Figure("b", "b", "s", Spread.of([2.0]), target=1.0, better="less")
+    unknown = Figure("c", "c", "images/s", Spread.of([500.0]), "peer", target=4.0, reason="there is no GPU")
+    assert (met.is_met, missed.is_met, unknown.is_met) == (True, False, None)
+    rows = list(page.table([one.as_json for one in (met, missed, unknown)]))[2:]
+    assert "at least 4: yes" in rows[0]
+    assert "at most 1: **no**" in rows[1]
+    assert "not measured | there is no GPU" in rows[2]
+
+
+def test_the_page_has_the_tables_of_the_newest_results() -> None:
+    text = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    newest = {file.stem.split("-", 3)[3]: file for file in sorted((ROOT / "benchmarks" / "results").glob("*.json"))}
+    parts = {name: json.loads(file.read_text()) for name, file in newest.items()}
+    assert page.page(text, parts) == text
+
+
+def test_a_part_that_does_not_exist_is_told_with_status_two() -> None:
+    done = subprocess.run([sys.executable, "-m", "benchmarks", "engin"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "no such part: engin (there are engine" in done.stderr
