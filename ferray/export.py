@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -119,10 +119,17 @@ def find(ledger: Ledger, which: str) -> tuple[Entry, str]:
     if not finished:
         raise LedgerError(f"{which}: none of its {len(chosen)} trials has finished")
     best = min(finished, key=lambda entry: (-(entry.accuracy or 0.0), entry.seed or 0, entry.key))
-    how = f"the highest of {len(finished)} finished trials of {which}, and so a little too high; the test set selected nothing"
+    own = ", each seed judged on images of its own" if _judged_apart(ledger, finished) else ""
+    how = f"the highest of {len(finished)} finished trials of {which}{own}, and so too high; the test set selected nothing"
     if len(finished) == 1:
         how = f"the only finished trial of {which}"
     return best, f"trial {best.key} ({best.label}), {_accuracy_told(best)}, {how}"
+
+
+def _judged_apart(ledger: Ledger, finished: Sequence[Entry]) -> bool:
+    """Whether these trials are of several seeds, each of which drew its own validation images."""
+    drawn = {entry.seed for entry in finished if entry.data and ledger.data(entry.data).get("validation_split") == "seed"}
+    return len(drawn) > 1
 
 
 def describe(ledger: Ledger, entry: Entry, weights: bytes) -> tuple[dict[str, Any], dict[str, bytes]]:

@@ -143,7 +143,7 @@ class Study(Frozen):
             raise ConfigError.at("budget.gpu_hours", "trials have no GPUs, so none are spent; give processor_hours or hours, or set `gpus`")
         domains = self._domains
         if self.tuning:
-            self.tuning.check(search.count(domains, self.num_samples)[0], self.all_seeds)
+            self.tuning.check(domains, self.num_samples, self.all_seeds)
         self._settings.config(Variant(self.baseline))
         variants = self.all_variants()
         names = [variant.name for variant in variants]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ferray import search
 from ferray.config import Frozen
 from ferray.errors import ConfigError, short
+from ferray.search import Domain
 from ferray.seeds import Seeds
 from ferray.trial import Stopping
 
@@ -40,11 +42,13 @@ class Tuning(Frozen):
         """The seeds of tuning, one by one."""
         return [FIRST_SEED + number for number in range(self.seeds)] if isinstance(self.seeds, int) else self.seeds
 
-    def check(self, samples: int, confirming: Collection[int]) -> None:
+    def check(self, searched: Sequence[Domain], num_samples: int, confirming: Collection[int]) -> None:
         """Raises ConfigError where there is nothing to choose, or a seed would both choose the settings and judge them."""
-        if samples < 2:
-            told = "there is one sample to choose from; say in `search` what is tried, and in `num_samples` how often"
-            raise ConfigError.at("tuning", told)
+        if search.count(searched, num_samples)[0] < 2:
+            more = "say in `search` what is tried"
+            if search.count(searched, 2)[0] > 1:
+                more = f"`num_samples` says how many draws of `search` there are, and is {num_samples}; give 2 or more"
+            raise ConfigError.at("tuning", f"there is one sample to choose from; {more}")
         if len(set(self.all_seeds)) < len(self.all_seeds):
             raise ConfigError.at("tuning.seeds", f"each seed once, not {self.seeds}")
         shared = [seed for seed in self.all_seeds if seed in confirming]

@@ -136,6 +136,30 @@ def test_two_seeds_decide_nothing_about_calibration(tmp_path: Path) -> None:
     assert all("fewer than 3 seeds decide nothing" in claim.sentence for claim in told)
 
 
+@pytest.mark.parametrize(
+    ("mean", "p", "told"),
+    [
+        (-0.5, 0.3, "is not told apart from that of the baseline, cnn (+0.5 points, "),
+        (-0.5, np.nan, "is not told apart from that of the baseline, cnn (+0.5 points, "),
+        (-0.5, 0.05, "is not told apart from"),
+        (-0.5, 0.01, "is larger than that of the baseline, cnn (+0.5 points, "),
+        (0.5, 0.01, "is smaller than that of the baseline, cnn (\N{MINUS SIGN}0.5 points, "),
+    ],
+)
+def test_only_p_says_that_a_calibration_error_is_larger(info: CalibrationInfo, mean: float, p: float, told: str) -> None:
+    one = next(one for one in info.variants if one.gained)
+    gained = one.gained["ece"]
+    moved = replace(gained, both=replace(gained.both, mean=mean))
+    sentence = difference_sentence(replace(one, gained={"ece": moved}, p_adjusted={"ece": p}), info)
+    assert told in sentence
+    assert "leaves open" not in sentence
+
+
+def test_a_baseline_of_that_name_is_named_once(info: CalibrationInfo) -> None:
+    one = next(one for one in info.variants if one.gained)
+    assert "that of the baseline (" in difference_sentence(one, replace(info, baseline="baseline"))
+
+
 def test_a_variant_that_is_the_baseline_over_again_is_as_large_and_not_of_too_few_seeds(tmp_path: Path) -> None:
     variants = {"cnn": ({}, []), "same": ({"augmentation.rotation": 0.0}, ["augmentation"])}
     make_ledger(tmp_path, variants=variants, seeds=4, images=200, epochs=2, shape=(1, 8, 8), dead=("augmentation.rotation",))

@@ -16,8 +16,9 @@ from ledger_fixture import PATH, make_ledger
 from test_factorial import factorial_ledger
 from test_tuned import tuned_ledger
 
+from ferray.analysis.claims import Verdict
 from ferray.analysis.comparison import ComparisonInfo, comparison_info, match_name, match_sentence, surer_sentences
-from ferray.analysis.comparison_page import make_comparison
+from ferray.analysis.comparison_page import make_comparison, summary
 from ferray.analysis.figures import Drawing
 from ferray.analysis.remarks import remarks
 from ferray.analysis.results import Results
@@ -77,13 +78,42 @@ def test_studies_of_other_images_have_unpaired_differences(first: Results, tmp_p
     assert match.difference.error == pytest.approx(math.hypot(left.error, right.error))
 
 
-def test_verdicts_agree_differ_or_contradict(first: Results, second: Results) -> None:
-    for match in comparison_info(first, second).matches:
-        verdicts = {match.first.verdict, match.second.verdict}
-        expected = (
-            "" if None in verdicts else "agree" if len(verdicts) == 1 else "contradict" if verdicts == {"helps", "hurts"} else "differ"
-        )
-        assert match.agreement == expected
+def of_verdicts(info: ComparisonInfo, *pairs: tuple[Verdict | None, Verdict | None]) -> ComparisonInfo:
+    """With the first effect alone, once for each pair of verdicts."""
+    match = info.headline[0]
+    claims = [(replace(match.first, verdict=one), replace(match.second, verdict=other)) for one, other in pairs]
+    return replace(info, matches=tuple(replace(match, first=one, second=other) for one, other in claims))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected", "told"),
+    [
+        ("helps", "helps", "agree", "; the verdicts agree"),
+        ("no effect", "no effect", "agree", "; the verdicts agree"),
+        ("inconclusive", "inconclusive", "open", "; both verdicts are open"),
+        ("helps", "inconclusive", "differ", "; the verdicts differ"),
+        ("hurts", "helps", "contradict", "; the verdicts contradict each other"),
+    ],
+)
+def test_verdicts_agree_are_open_differ_or_contradict(
+    first: Results, second: Results, one: Verdict, other: Verdict, expected: str, told: str
+) -> None:
+    info = of_verdicts(comparison_info(first, second), (one, other))
+    assert info.matches[0].agreement == expected
+    assert told in match_sentence(info, info.matches[0])
+
+
+def test_without_two_verdicts_there_is_no_agreement(first: Results, second: Results) -> None:
+    (match,) = of_verdicts(comparison_info(first, second), ("helps", None)).matches
+    assert match.agreement == ""
+
+
+def test_verdicts_that_are_open_in_both_studies_are_counted_apart(first: Results, second: Results) -> None:
+    info = comparison_info(first, second)
+    assert "Their verdicts: 0 decided alike in both, 3 open in both." in summary(of_verdicts(info, *[("inconclusive",) * 2] * 3))[0]
+    mixed = of_verdicts(info, ("helps", "helps"), ("inconclusive", "inconclusive"), ("helps", "hurts"), ("helps", "inconclusive"))
+    assert "Their verdicts: 1 decided alike in both, 1 open in both, 1 different, 1 contradictory." in summary(mixed)[0]
+    assert "Not both have verdicts on any of them." in summary(of_verdicts(info, ("helps", None)))[0]
 
 
 def test_the_page_has_the_sentences_a_figure_and_claims_of_its_own(

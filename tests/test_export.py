@@ -117,10 +117,18 @@ def test_of_a_study_the_best_on_validation_is_taken_whatever_the_test_says(tmp_p
     best = max(finished.values(), key=lambda entry: entry.accuracy or 0.0)
     entry, choice = export.find(ledger, "report")
     assert entry == best
-    assert f"the highest of {len(finished)} finished trials of report" in choice
+    assert f"the highest of {len(finished)} finished trials of report, and so too high" in choice
     assert "test set selected nothing" in choice
+    assert "of its own" not in choice
     entry, _ = export.find(ledger, "report/dnn")
     assert entry.accuracy == max(one.accuracy or 0.0 for one in finished.values() if one.places[0].variant == "dnn")
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_where_seeds_draw_their_validation_images_the_choice_says_so(tmp_path: Path, seeds: int) -> None:
+    make_ledger(tmp_path, seeds=seeds, epochs=2, images=60, shape=(1, 8, 8), redrawn=True)
+    _, choice = export.find(Ledger(tmp_path), "report")
+    assert ("finished trials of report, each seed judged on images of its own, and so too high" in choice) == (seeds > 1)
 
 
 @pytest.mark.parametrize(

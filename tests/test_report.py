@@ -209,8 +209,10 @@ def test_synthetic_data_are_named_at_the_top_and_in_every_caption(tmp_path: Path
 def test_a_study_without_results_has_a_report_that_says_so(tmp_path: Path, fate: str) -> None:
     make_ledger(tmp_path, seeds=1, variants=ONE, outcome={("cnn", 0): fate}, epochs=4)
     page = Page(write_report(tmp_path, "report"))
-    assert "No trial has finished yet" in page.text
-    assert "no confusion matrix" in page.text
+    lost = fate in ("failed", "diverged")
+    assert (f"The only trial {fate}, so that nothing can be compared." in page.text) == lost
+    assert ("No trial has finished yet, so there is nothing to compare." in page.text) != lost
+    assert "No trial has finished, so there is no confusion matrix." in page.text
     assert f"0 of 1 planned trials finished, 1 {'interrupted' if fate == 'running' else fate}" in page.text
 
 
@@ -419,7 +421,18 @@ def test_a_study_of_which_nothing_or_half_is_there_has_a_report(
         text = Page(write_report(tmp_path / name, "report")).text
         assert "resnet18 (torchvision)" in text
         assert not {"nan", "NaN", "nan%"} & set(text.split())
-        assert ("No trial has finished yet" in text) == (name == "all")
+        lost = fate in ("failed", "diverged")
+        assert ("No trial has finished yet" in text) == (name == "all" and not lost)
+        assert (f"All 6 trials {fate}, so that nothing can be compared." in text) == (name == "all" and lost)
+        assert ("It speaks of the seeds that both sides finished." in text) == (name == "half")
+
+
+def test_trials_that_diverged_and_failed_are_counted_apart(tmp_path: Path, undrawn: None) -> None:
+    outcome = {("cnn", 0): "diverged", ("cnn", 1): "failed", ("cnn", 2): "diverged"}
+    make_ledger(tmp_path, variants=ONE, epochs=4, outcome=outcome)
+    text = Page(write_report(tmp_path, "report")).text
+    assert "All 3 trials diverged (2) or failed (1), so that nothing can be compared." in text
+    assert "finished yet" not in text
 
 
 @pytest.mark.slow

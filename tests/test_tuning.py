@@ -29,8 +29,9 @@ def tuned(**changes: Any) -> Study:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"search": {}}, "tuning: there is one sample to choose from; say in `search` what is tried, and in `num_samples` how often"),
-        ({"num_samples": 1}, "tuning: there is one sample to choose from"),
+        ({"search": {}}, "tuning: there is one sample to choose from; say in `search` what is tried"),
+        ({"num_samples": 1}, "tuning: there is one sample to choose from; `num_samples` says how many draws of `search` there are, and "
+         "is 1; give 2 or more"),
         ({"tuning": {"seeds": [1, 7]}}, "tuning.seeds: seeds that choose the settings cannot judge them too: 1 is also in "
          "`seeds`; "
          "a number of them, such as 2, is counted from 1000000"),
@@ -49,7 +50,8 @@ def tuned(**changes: Any) -> Study:
         ({"tuning": {"reduction_factor": 2}}, "tuning.reduction_factor: belongs to a scheduler, and without one nothing is stopped early; "
          "add scheduler: asha, or leave it out"),
         ({"tuning": {"scheduler": "median", "reduction_factor": 3}}, "tuning.reduction_factor: belongs to scheduler: asha, not to median"),
-        ({"search": {"l2": {"choice": [0.1, 0.1]}}, "num_samples": 9}, "tuning: there is one sample to choose from"),
+        ({"search": {"l2": {"choice": [0.1, 0.1]}}, "num_samples": 9},
+         "tuning: there is one sample to choose from; say in `search` what is tried"),
         ({"tuning": {"scheduler": "ashaa"}}, "tuning.scheduler: must be 'none', 'asha' or 'median', not 'ashaa'; did you mean 'asha'?"),
         ({"tuning": {"grace_epochs": 0}}, "tuning.grace_epochs: must be at least 1, not 0"),
         ({"tuning": {"reduction_factor": 1}}, "tuning.reduction_factor: must be at least 2, not 1"),
@@ -61,6 +63,13 @@ def test_a_fault_is_told_before_anything_runs(changes: dict[str, Any], message: 
     with pytest.raises(ConfigError) as raised:
         tuned(**changes)
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("search", [{}, {"l2": {"choice": [0.1]}}, {"l2": {"grid_search": [0.1]}}])
+def test_num_samples_is_named_only_where_it_would_help(search: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as raised:
+        tuned(search=search, num_samples=1)
+    assert "num_samples" not in str(raised.value)
 
 
 def test_a_scheduler_is_switched_off_by_its_name_and_what_belongs_to_it_may_stay() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ferray.analysis.divergence import LOST
 from ferray.analysis.remarks import subset
 from ferray.analysis.results import Results
 from ferray.analysis.selection import finished_of, speaking_trials
@@ -60,6 +61,7 @@ class ModelsInfo:
     subset: bool  # whether the study trains on a part of the data set only
     synthetic: bool
     redrawn: bool = False  # whether each seed drew its validation split
+    lost: Mapping[str, int] = field(default_factory=dict)  # where every trial has diverged or failed: how many of each
 
     @property
     def has_published(self) -> bool:
@@ -126,7 +128,16 @@ def models_info(results: Results) -> ModelsInfo:
         subset=subset(results) is not None,
         synthetic=results.synthetic,
         redrawn=results.redrawn("validation") is not None,
+        lost=_lost(results),
     )
+
+
+def _lost(results: Results) -> dict[str, int]:
+    """How many trials have diverged and failed where every one has; of a tuned study those that compare, once they are planned."""
+    final = results.trials[results.trials["phase"] == "final"]
+    trials = (final if len(final) else results.trials).drop_duplicates("key")
+    counts = {status: int((trials["status"] == status).sum()) for status in LOST}
+    return {status: number for status, number in counts.items() if number} if sum(counts.values()) == len(trials) else {}
 
 
 def draw_models(info: ModelsInfo) -> Figure:

@@ -84,20 +84,31 @@ def leaning_sentence(one: Calibration, info: CalibrationInfo) -> str:
 
 
 def difference_sentence(one: Calibration, info: CalibrationInfo, measure: str = "ece") -> str:
-    """How much larger or smaller a measure is than the baseline's, and whether that is certain."""
+    """How much larger or smaller a measure is than the baseline's; or that the two are not told apart."""
     digits, p = DIGITS[measure], one.p_adjusted.get(measure, np.nan)
     change = one.gained[measure].both.scaled(-1)
     unit = "" if measure == "brier" else f" {UNITS[measure]}"
-    direction = "as large as" if change.is_point and change.mean == 0 else f"{'larger' if change.mean > 0 else 'smaller'} than"
     sure = plural(change.n, "paired seed")
     if change.has_interval:
         sure = f"95 % interval {interval(change, digits, sign=True)}, {sure}" + (f", adjusted p {probability(p)}" if p == p else "")
-    certain = "" if p < ALPHA else "; that leaves open which is better"
+    undecided = ""
     if p != p:
-        certain = f"; fewer than {FEWEST_SEEDS} seeds decide nothing" if change.n < FEWEST_SEEDS else "; all seeds show the same difference"
+        undecided = (
+            f"; fewer than {FEWEST_SEEDS} seeds decide nothing" if change.n < FEWEST_SEEDS else "; all seeds show the same difference"
+        )
     warning = "".join(f"; {words}" for words in _fixed(one, info))
-    told = f"{direction} that of the baseline, {info.baseline}"
-    return f"{one.spoken}: the {MEASURES[measure]} is {told} ({signed(change.mean, digits)}{unit}, {sure}){certain}{warning}."
+    name = "" if info.baseline == "baseline" else f", {info.baseline}"
+    told = f"{_beside(change, p)} that of the baseline{name}"
+    return f"{one.spoken}: the {MEASURES[measure]} is {told} ({signed(change.mean, digits)}{unit}, {sure}){undecided}{warning}."
+
+
+def _beside(change: Estimate, p: float) -> str:
+    """How a measure lies beside the baseline's; p alone decides which is larger."""
+    if change.is_point and change.mean == 0:
+        return "as large as"
+    if p < ALPHA:
+        return f"{'larger' if change.mean > 0 else 'smaller'} than"
+    return "not told apart from"
 
 
 def _methods(told: Crossed, limits: tuple[float, float], unit: str) -> Mapping[str, str]:

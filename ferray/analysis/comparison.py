@@ -31,6 +31,13 @@ CONTRASTS = {
     "together": "all together",
 }
 """How the effects of a factorial design are called beside their factors."""
+AGREEMENTS = {
+    "agree": "the verdicts agree",
+    "open": "both verdicts are open",
+    "differ": "the verdicts differ",
+    "contradict": "the verdicts contradict each other",
+}
+"""What two verdicts say of each other."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +153,8 @@ def match_sentence(info: ComparisonInfo, match: Match) -> str:
         + (f" ({verdict_of(claim)})" if claim.verdict else "")
         for claim, one, name in zip((match.first, match.second), match.sides, info.names, strict=True)
     ]
-    verdicts = f"; the verdicts {match.agreement}" if match.agreement else ""
-    if match.agreement not in ("", "agree") and len(set(info.margins)) > 1:
+    verdicts = f"; {AGREEMENTS[match.agreement]}" if match.agreement else ""
+    if match.agreement in ("differ", "contradict") and len(set(info.margins)) > 1:
         verdicts += f", which are given for effects of more than {points(info.margins[0])} and of more than {info.margins[1]:g}"
     references = _references(match)
     if len(set(references)) > 1:

@@ -15,6 +15,7 @@ from ferray.analysis import claims, seal
 from ferray.analysis.ablation import LEAST
 from ferray.analysis.claims import Claim
 from ferray.analysis.comparison import (
+    AGREEMENTS,
     HEADLINE,
     ComparisonInfo,
     comparison_claims,
@@ -45,6 +46,8 @@ SUMMARIZED = 4
 """Effects that the summary tells."""
 NAMED = 8
 """Names in a list at most."""
+COUNTED = {"agree": "decided alike in both", "open": "open in both", "differ": "different", "contradict": "contradictory"}
+"""How pairs of verdicts are counted, by what they say of each other."""
 
 
 def make_comparison(first: Results, second: Results, *, folder: str | os.PathLike[str] | None = None) -> Report:
@@ -98,8 +101,8 @@ def summary(info: ComparisonInfo) -> list[str]:
             *(_has(info, side) for side in (0, 1)),
         ]
     counts = Counter(match.agreement for match in told if match.agreement)
-    verdicts = [f"{number} {word}" for word in ("agree", "differ", "contradict") if (number := counts[word])]
-    agree = f" Of their verdicts, {listed(verdicts)}." if verdicts else " Not both have verdicts on any of them."
+    verdicts = [f"{counts[kind]} {words}" for kind, words in COUNTED.items() if counts[kind] or kind == "agree"]
+    agree = f" Their verdicts: {', '.join(verdicts)}." if counts else " Not both have verdicts on any of them."
     same = sum(match.way == "same trials" for match in told)
     alike = f" {'All' if same == len(told) else same} of them rest on the same trials in both." if same else ""
     first = f"Both studies tell {plural(len(told), 'effect')} in accuracy on the {info.label} set.{agree}{alike}"
@@ -194,7 +197,8 @@ def draw_comparison(info: ComparisonInfo) -> Figure:
         text = difference_words(match)
         axes.text(1.02, place - 0.1, text, transform=across, fontsize=7.5, va="center")
         if match.agreement:
-            axes.text(1.02, place + 0.24, f"verdicts {match.agreement}", transform=across, fontsize=6.5, va="center", color=GREY)
+            words = AGREEMENTS[match.agreement].removeprefix("the ").removesuffix(" each other")
+            axes.text(1.02, place + 0.24, words, transform=across, fontsize=6.5, va="center", color=GREY)
     axes.text(1.02, -0.75, "difference", transform=across, fontsize=7, va="center", color=GREY)
     low, high = axes.get_xlim()
     least = max(LEAST, 1.25 * margin)

@@ -95,7 +95,8 @@ def needs(claim: Claim) -> str:
     if "redrawn" in claim.details:
         return "no number of seeds can decide on so few images to draw from; more images may"
     if images is None:
-        return f"the effect is so small that neither {MOST_SEEDS:,} seeds nor {MOST_IMAGES:,} times the images would decide"
+        near = "the estimate lies so near to zero, or to the margin, beside its spread"
+        return f"{near} that neither {MOST_SEEDS:,} seeds nor {MOST_IMAGES:,} times the images would decide"
     return f"no number of seeds can decide on so few test images; {seeds:,} seeds on about {images:,} images can"
 
 
@@ -113,10 +114,9 @@ def caveats(results: Results, claim: Claim, found: Pairs) -> Iterable[str]:
         unpredicted = planned - paired - len(found.lost)
         named += [f"{plural(unpredicted, 'seed')} without predictions in the ledger"] if unpredicted else []
         more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
-        yield (
-            f"{plural(planned - paired, 'seed')} of {planned} {_verb(planned - paired)} missing from it, not averaged away: "
-            f"{', '.join(named[:NAMED])}{more}. It speaks of the seeds that both sides finished."
-        )
+        averaged, speaks = (", not averaged away", " It speaks of the seeds that both sides finished.") if paired else ("", "")
+        missing = f"{plural(planned - paired, 'seed')} of {planned} {_verb(planned - paired)} missing from it{averaged}"
+        yield f"{missing}: {', '.join(named[:NAMED])}{more}.{speaks}"
     both = claim.estimates.get("both")
     if paired < FEWEST_SEEDS:
         few = (

@@ -68,12 +68,15 @@ class Match:
 
     @property
     def agreement(self) -> str:
-        """Whether the verdicts agree, contradict each other (helps against hurts), or merely differ; empty without two of them."""
+        """Whether the verdicts agree, are both open (inconclusive), contradict each other (helps against hurts), or merely differ.
+
+        Empty without two of them.
+        """
         verdicts = {self.first.verdict, self.second.verdict}
         if None in verdicts:
             return ""
         if len(verdicts) == 1:
-            return "agree"
+            return "open" if verdicts == {"inconclusive"} else "agree"
         return "contradict" if verdicts == {"helps", "hurts"} else "differ"
 
     @property

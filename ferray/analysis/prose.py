@@ -25,8 +25,7 @@ def summary(models: ModelsInfo, claims: Sequence[Claim], pairs: PairsInfo | None
     """What a reader in a hurry should know: the networks' accuracy, the given claims, the pair of classes of the largest share."""
     finished = [model for model in models.models if model.finished]
     if not finished:
-        awaited = "trial on the seeds of the comparison" if models.is_tuned else "trial"
-        return [f"No {awaited} has finished yet, so there is nothing to compare."]
+        return [_nothing(models)]
     free = [model for model in finished if not model.removed]
     sentences = []
     if not models.comparable:
@@ -56,6 +55,17 @@ def summary(models: ModelsInfo, claims: Sequence[Claim], pairs: PairsInfo | None
     return sentences
 
 
+def _nothing(models: ModelsInfo) -> str:
+    """That nothing can be compared: since every trial was lost, or none has finished yet."""
+    if models.lost:
+        total = sum(models.lost.values())
+        trials = "The only trial" if total == 1 else f"All {total:,} trials"
+        fates = " or ".join(f"{status} ({number:,})" if len(models.lost) > 1 else status for status, number in models.lost.items())
+        return f"{trials} {fates}, so that nothing can be compared."
+    awaited = "trial on the seeds of the comparison" if models.is_tuned else "trial"
+    return f"No {awaited} has finished yet, so there is nothing to compare."
+
+
 def _foremost(free: list[ModelSummary]) -> list[ModelSummary]:
     """The first variant, and of many others those of highest validation accuracy, in the study's order."""
     ranked = sorted(free[1:], key=lambda model: -model.accuracy["validation"].mean)[: SUMMARIZED - 1]
@@ -66,7 +76,7 @@ def model_sentences(models: ModelsInfo, variants: Sequence[Claim]) -> list[str]:
     """The differences between networks by their claims, what the images alone leave open, and how near published numbers are."""
     by_name = [model for model in models.models if not model.removed and model.finished]
     if not by_name:
-        return ["No trial of a complete network has finished yet."]
+        return ["No trial of a complete network has finished."]
     first, split = by_name[0], models.headline
     images = models.images[split]
     foremost = {model.variant for model in _foremost(by_name)}
@@ -133,7 +143,7 @@ def process_sentences(curves: CurvesInfo) -> list[str]:
 def no_confusion(best: str | None) -> str:
     """Why there is no confusion matrix."""
     if best is None:
-        return "No trial has finished yet, so there is no confusion matrix."
+        return "No trial has finished, so there is no confusion matrix."
     return f"The ledger has no predictions, or no labels, for {best}, the best variant on validation: no confusion matrix."
 
 
