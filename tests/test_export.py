@@ -256,7 +256,7 @@ def test_onnx_computes_the_same_from_pixels_for_any_number_of_images(trained: Le
 
 def test_onnx_that_is_not_installed_is_told(trained: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    with pytest.raises(ModelError, match=r"pip install 'ferray\[onnx\]'"):
+    with pytest.raises(ModelError, match=r"pip install -c constraints.txt -e '.\[onnx\]'"):
         export_trial("tiny/dense", trained.path, tmp_path / "model", onnx=True)
     assert not (tmp_path / "model").exists()
 

@@ -31,7 +31,7 @@ ALLOWED = {
     "trial": {"attachments", "config", "errors"},
     "published": {"config"},
     "settings": {"conditions", "config", "designs", "errors", "search"},
-    "tuning": {"config", "errors", "seeds", "trial"},
+    "tuning": {"config", "errors", "search", "seeds", "trial"},
     # data and runner inside functions
     "study": {
         "attachments",
