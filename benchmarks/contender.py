@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -102,16 +103,12 @@ def in_turns(contenders: list[Contender], rounds: int) -> dict[str, list[Sample]
 
     What the machine does beside thus meets all alike, and the ratios of samples of one round are the honest ones.
     """
-    running: list[Running] = []
     samples: dict[str, list[Sample]] = {one.name: [] for one in contenders}
-    try:
-        running.extend(Running(one) for one in contenders)
+    with ExitStack() as stack:
+        running = [stack.enter_context(Running(one)) for one in contenders]
         for number in range(rounds):
             for one in running[:: 1 if number % 2 == 0 else -1]:
                 samples[one.contender.name].append(one.round())
-    finally:
-        for one in running:
-            one.__exit__(None, None, None)
     return samples
 
 
