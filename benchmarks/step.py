@@ -37,7 +37,7 @@ def figures(rounds: int, threads: int = 1) -> list[Figure]:
         model = build(own, data.image_shape, len(data.classes))
         for parameter in model.parameters():
             parameter.grad = torch.zeros_like(parameter)
-        optimizations[name] = (model, Optimization(model, own, STEPS))
+        optimizations[name] = (model, Optimization(model, own))
 
     def whole() -> None:
         next(epochs)
@@ -56,7 +56,7 @@ def figures(rounds: int, threads: int = 1) -> list[Figure]:
             for _ in range(STEPS):
                 for parameter in model.parameters():
                     parameter.grad = parameter.detach()
-                optimization.step()
+                optimization.step(config.learning_rate)
 
         return run
 

@@ -66,7 +66,7 @@ def pair(request: pytest.FixtureRequest, dtype: str) -> Pair:
     patches = generator.normal(0, 3, (32, size // 8, size // 8, channels))
     images = patches.repeat(8, axis=1).repeat(8, axis=2).astype(dtype)
     reference.compile(keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy())
-    return Pair(reference, model, Optimization(model, config, 1), images, generator.integers(0, 7, len(images)))
+    return Pair(reference, model, Optimization(model, config), images, generator.integers(0, 7, len(images)))
 
 
 def test_the_networks_have_as_many_trainable_parameters_as_in_keras(pair: Pair) -> None:
@@ -94,7 +94,7 @@ def test_one_adam_step_moves_weights_and_running_statistics_as_in_keras(pair: Pa
     before = {key: value.clone() for key, value in pair.model.state_dict().items()}
     loss = F.cross_entropy(pair.model.train()(_inputs(pair)), torch.from_numpy(pair.labels))
     loss.backward()
-    pair.optimization.step()
+    pair.optimization.step(pair.optimization.config.learning_rate)
     pair.reference.train_on_batch(pair.images, pair.labels)
     expected = _from_keras(pair.reference, pair.model)
     for key, value in pair.model.state_dict().items():

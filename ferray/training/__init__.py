@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from ferray.training.epochs import Epoch, fit
+from ferray.training.epoch import Epoch
+from ferray.training.epochs import fit
 
 __all__ = ["Epoch", "fit"]

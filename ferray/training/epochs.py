@@ -2,91 +2,42 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ferray.attachments import Attachments, Finder
 from ferray.config import OWN_NETWORKS, Config
 from ferray.errors import ResourceError
 from ferray.seeds import derive
-from ferray.training.augmentation import augment, draw
+from ferray.training.epoch import Epoch, Probabilities
+from ferray.training.fetch import Fetch, Stopwatch
 from ferray.training.foreign_networks import TORCHVISION, check_logits
-from ferray.training.generators import seeded
+from ferray.training.generators import seed_all
 from ferray.training.losses import Loss, vote_shares
 from ferray.training.metrics import scores
-from ferray.training.models import build, channels_last, parameter_count, reseed_dropout
+from ferray.training.models import build, channels_last, parameter_count
 from ferray.training.normalization import InputNormalization
-from ferray.training.optimization import Optimization
 from ferray.training.pretrained import begin_from
-from ferray.training.process import set_process_state
-from ferray.training.state import State, copied, finite_tensors, restore_buffers, unsaved_buffers
+from ferray.training.process import Surroundings
+from ferray.training.resident import resident
+from ferray.training.schedule import Schedule
+from ferray.training.state import State, copied, finite_flags, finite_tensors, restore_buffers, unsaved_buffers
+from ferray.training.steps import Steps
 from ferray.training.transforms import Transform
 
 if TYPE_CHECKING:
     from ferray.data import Dataset
 
-Probabilities = dict[str, NDArray[np.float32]]
-"""Class probabilities [n, classes] of the splits "validation" and, where it has images, "test"."""
-
-EVALUATION_BATCH = 256
-"""Images per forward pass of an evaluation."""
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch left behind.
-
-    ``row`` holds the figures of the ledger's row. Losses are mean cross-entropies against the labels, without penalty and without
-    label smoothing, whatever is minimised, so that the splits and the variants compare; the training figures are running ones over
-    the epoch's augmented batches, as Keras reports them. ``learning_rate`` is that of the epoch's last step, ``seconds`` covers
-    training and evaluation, ``images_per_second`` training alone. ``selected_epoch`` is the epoch of highest validation accuracy so
-    far, the first among equals; it is 0, with no probabilities, where none was finite. A diverged epoch is a training's last, and
-    its figures and probabilities may not be finite.
-    A test split without images has no figures and no probabilities, one without labels has probabilities and no figures.
-
-    ``selected_weights`` holds, where ``fit`` was asked to keep them, copies of the network's parameters and running statistics at the
-    selected epoch, on the processor, with the input normalization's tensors, where it has any, as ``input.mean`` and
-    ``input.deviation``. They are empty where no epoch was finite, or where training went on from a state that had not kept them.
-    ``pretrained`` says which weights were taken from the config's file, if it names one.
-    """
-
-    row: dict[str, float | int]
-    probabilities: Probabilities
-    selected_epoch: int
-    selected_probabilities: Probabilities
-    selected_weights: dict[str, Tensor] = field(repr=False)
-    diverged: bool
-    parameters: int
-    pretrained: str | None
-    _training: _Training = field(repr=False, compare=False)
-
-    def state(self) -> State:
-        """What ``fit`` goes on from after this epoch; to be called before the next epoch is asked for."""
-        self._check_current()
-        return self._training.state()
-
-    def weights(self) -> dict[str, Tensor]:
-        """The network's parameters and running statistics by name, copied; to be called before the next epoch is asked for."""
-        self._check_current()
-        return {name: copied(value) for name, value in self._training.model.state_dict().items()}
-
-    def _check_current(self) -> None:
-        if self._training.epoch != self.row["epoch"]:
-            raise RuntimeError(
-                f"epoch {self.row['epoch']} is over: training is at epoch {self._training.epoch}; "
-                "call state() and weights() before asking for the next epoch"
-            )
+EVALUATION_BATCH = {"cpu": 256, "cuda": 1024}
+"""Images per forward pass of an evaluation, by the kind of device."""
 
 
 def fit(
@@ -105,47 +56,84 @@ def fit(
         raise ResourceError("config.device: 'cuda' is asked for, and torch finds no CUDA GPU here; use a machine with one, or device 'cpu'")
     if attachments is None:
         attachments = Finder([Path.cwd()]).attach(config)
-    return _epochs(config, data, resume, attachments, keep_weights=keep_weights)
+    every = turns(config, data, resume, attachments=attachments, keep_weights=keep_weights, steps=None)
+    return (epoch for epoch in every if epoch is not None)
 
 
-def _epochs(config: Config, data: Dataset, resume: State | None, attachments: Attachments, *, keep_weights: bool) -> Iterator[Epoch]:
+def turns(
+    config: Config,
+    data: Dataset,
+    resume: State | None = None,
+    *,
+    attachments: Attachments,
+    keep_weights: bool = False,
+    steps: int | None = 1,
+) -> Iterator[Epoch | None]:
+    """The epochs of ``fit``, with a None wherever another training of this process may have its turn.
+
+    That is after so many ``steps`` each time, and, on a GPU, while an epoch's figures are on their way to the processor; without
+    ``steps`` it is never, and a GPU is waited for. The numbers are those of ``fit``, whatever has its turn in between.
+    """
+    surroundings = Surroundings(config)
     training: _Training | None = None
     epoch = resume["epoch"] if resume else 0
-    while epoch < config.epochs:
-        epoch += 1
-        # At each epoch, since another training of the same process may have its turn in between.
-        set_process_state(config)
-        if training is None:
-            training = _Training(config, data.for_seed(config.seed), resume, attachments, keep_weights=keep_weights)
-        result = training.run_epoch()
-        yield result
-        if result.diverged:
-            return
+    try:
+        while epoch < config.epochs:
+            epoch += 1
+            with surroundings.turn():
+                if training is None:
+                    device, of_seed = surroundings.device, data.for_seed(config.seed)
+                    training = _Training(config, of_seed, device, resume, attachments, keep_weights=keep_weights)
+                running = training.run_epoch(waits=steps is None)
+            result = None
+            while result is None:
+                with surroundings.turn():
+                    result = _advanced(running, steps)
+                yield result
+            if result.diverged:
+                return
+    finally:
+        surroundings.settle()  # before anything that is still at work loses its memory
+
+
+def _advanced(running: Generator[None, None, Epoch], steps: int | None) -> Epoch | None:
+    """The epoch, once it has ended within so many steps."""
+    try:
+        for _ in itertools.repeat(None) if steps is None else range(steps):
+            next(running)
+    except StopIteration as end:
+        epoch: Epoch = end.value
+        return epoch
+    return None
 
 
 class _Training:
     """The model, its optimization, the data on the device, and the best epoch so far."""
 
-    def __init__(self, config: Config, data: Dataset, resume: State | None, attachments: Attachments, *, keep_weights: bool) -> None:
+    def __init__(
+        self, config: Config, data: Dataset, device: torch.device, resume: State | None, attachments: Attachments, *, keep_weights: bool
+    ) -> None:
         self.config = config
         self.keep_weights = keep_weights
-        self.device = torch.device(config.device)
+        self.device = device
         self.classes = len(data.classes)
-        host_images = {name: _tensor(split.images) for name, split in data.splits.items()}
-        self.normalize = InputNormalization(config.input_normalization, host_images["train"], self.device)
-        self.images = {name: images.to(self.device) for name, images in host_images.items()}
-        self.labels = {name: _tensor(split.labels).to(self.device) for name, split in data.splits.items()}
+        self.data = resident(data, device)
+        self.normalize = InputNormalization(config.input_normalization, torch.as_tensor(data.train.images), device)
         self.labelled = {name for name, split in data.splits.items() if split.labelled}
         model = build(config, data.image_shape, self.classes, attachments)
         self.pretrained = None if attachments.pretrained is None else begin_from(model, attachments.pretrained)
-        self.model = model.to(self.device)
+        is_own = config.model in OWN_NETWORKS
+        self.model = model.to(device)
+        if is_own and device.type == "cuda":
+            self.model.to(memory_format=torch.channels_last)  # of the convolutions' weights, which would be turned around at each step
         self.finite = finite_tensors(self.model)  # not all: an attention mask may hold infinities from the beginning
         self.parameters = parameter_count(self.model)
-        self.loss = Loss(config, self.classes, attachments, self.device)
-        self.transform = None if config.transform is None else Transform(config, data.image_shape, attachments, self.device)
-        labels = self.labels["train"]
-        self.targets = vote_shares(getattr(data.train, "votes", None), labels, self.classes) if config.soft_labels else labels
-        self.optimization = Optimization(self.model, config, len(self._batches(labels)))
+        self.loss = Loss(config, self.classes, attachments, device)
+        self.transform = None if config.transform is None else Transform(config, data.image_shape, attachments, device)
+        labels = self.data.labels["train"]
+        targets = vote_shares(getattr(data.train, "votes", None), labels, self.classes) if config.soft_labels else labels
+        self.steps = Steps(config, self.model, self._logits, self.loss, self.transform, self.data.images["train"], targets)
+        self.schedule = Schedule(config, len(self.steps.sizes))
         self.epoch = 0
         self.selected_epoch = 0
         self.selected_accuracy = -1.0
@@ -154,38 +142,58 @@ class _Training:
         if resume is not None:
             self._load(resume)
 
-    def run_epoch(self) -> Epoch:
-        """Trains for one epoch and evaluates."""
+    def run_epoch(self, *, waits: bool) -> Generator[None, None, Epoch]:
+        """Trains for one epoch and evaluates, and gives way to others in between unless it ``waits``."""
         start = time.perf_counter()
+        watch = Stopwatch(self.device)
         self.epoch += 1
-        # Whatever the caller has switched on; and a user's own code may draw from the global generators.
-        with torch.autocast(self.device.type, enabled=False), seeded(derive(self.config.seed, "global", self.epoch), self.device):
-            figures, learning_rate = self._train()
-            trained = time.perf_counter()
-            probabilities = {}
-            for split in ("validation", "test"):
-                if len(self.labels[split]):
-                    of_split, probabilities[split] = self._evaluate(split)
-                    figures |= of_split
-            penalty = self.optimization.penalty().item()
+        seed_all(derive(self.config.seed, "global", self.epoch), self.device)
+        labels, rates = self.data.labels["train"], self.schedule.epoch()
+        yield from self.steps.epoch(self.epoch, rates, labels)
+        watch.stop()
+        results = {"train": self.steps.results(labels)}
+        for split in ("validation", "test"):
+            if len(self.data.labels[split]):
+                results[split] = yield from self._evaluated(split)
+        names, flags = finite_flags(self.model)
+        results["model"] = {"penalty": self.steps.optimization.penalty(), "finite": flags}
+        fetch = Fetch(results, self.device)
+        while not (waits or fetch.is_there()):
+            yield
+        fetched = fetch.results()
+        of_model = fetched.pop("model")
+        figures = {name: value for split, one in fetched.items() for name, value in self._figures(split, one).items()}
+        probabilities = {split: one["probabilities"].numpy() for split, one in fetched.items() if "probabilities" in one}
         finite = all(math.isfinite(figures[f"{split}_loss"]) for split in ("train", "validation"))
-        finite = finite and self.finite <= finite_tensors(self.model)
+        finite = finite and self.finite <= {name for name, flag in zip(names, of_model["finite"].tolist(), strict=True) if flag}
         if finite:
-            self.optimization.end_epoch(figures["validation_loss"])
-            if figures["validation_accuracy"] > self.selected_accuracy:
-                self.selected_epoch, self.selected_accuracy = self.epoch, figures["validation_accuracy"]
-                self.selected_probabilities = probabilities
-                self.selected_weights = self._weights() if self.keep_weights else {}
+            self.schedule.end_epoch(figures["validation_loss"])
+            self._select(figures, probabilities)
         row: dict[str, float | int] = {
             "epoch": self.epoch,
             **figures,
-            "penalty": penalty,
-            "learning_rate": learning_rate,
+            "penalty": of_model["penalty"].item(),
+            "learning_rate": rates[-1],
             "seconds": time.perf_counter() - start,
-            "images_per_second": len(self.labels["train"]) / (trained - start),
+            "images_per_second": len(labels) / watch.seconds(),
         }
         selected = (self.selected_epoch, self.selected_probabilities, self.selected_weights)
         return Epoch(row, probabilities, *selected, not finite, self.parameters, self.pretrained, self)
+
+    def _select(self, figures: dict[str, float], probabilities: Probabilities) -> None:
+        """Keeps what belongs to this epoch, if it is the best so far."""
+        if figures["validation_accuracy"] > self.selected_accuracy:
+            self.selected_epoch, self.selected_accuracy = self.epoch, figures["validation_accuracy"]
+            self.selected_probabilities = probabilities
+            self.selected_weights = self._weights() if self.keep_weights else {}
+
+    def _figures(self, split: str, results: dict[str, Tensor]) -> dict[str, float]:
+        """What the row tells of a split; nothing of one without labels."""
+        if "labels" not in results:
+            return {}
+        labels, predictions = results["labels"].numpy(), results["predictions"].numpy()
+        known = scores(results["loss"].item(), labels, predictions, self.classes)
+        return {f"{split}_{name}": value for name, value in known.items()}
 
     def state(self) -> State:
         """A copy of everything that the next epoch depends on."""
@@ -197,7 +205,8 @@ class _Training:
             "buffers": copied(unsaved_buffers(self.model)),
             "loss": self.loss.state(),
             "transform": {} if self.transform is None else self.transform.state(),
-            "optimization": copied(self.optimization.state()),
+            "optimization": copied(self.steps.optimization.state()),
+            "schedule": self.schedule.state(),
             "selected_epoch": self.selected_epoch,
             "selected_accuracy": self.selected_accuracy,
             "selected_probabilities": {name: torch.from_numpy(values.copy()) for name, values in self.selected_probabilities.items()},
@@ -209,7 +218,8 @@ class _Training:
         self.loss.load(state["loss"])
         if self.transform is not None:
             self.transform.load(state["transform"])
-        self.optimization.load(copied(state["optimization"]))  # the optimizer would go on in the given tensors
+        self.steps.optimization.load(copied(state["optimization"]))  # the optimizer would go on in the given tensors
+        self.schedule.load(state["schedule"])
         self.epoch = state["epoch"]
         self.selected_epoch = state["selected_epoch"]
         self.selected_accuracy = state["selected_accuracy"]
@@ -222,61 +232,19 @@ class _Training:
         tensors = {**self.model.state_dict(), **{f"input.{name}": value for name, value in self.normalize.tensors.items()}}
         return {name: copied(value) for name, value in tensors.items() if isinstance(value, Tensor)}
 
-    def _batches(self, order: Tensor) -> list[Tensor]:
-        """The images of an epoch [n] in batches. A rest of one image, which torch's batch normalization refuses, joins the one before."""
-        batches = list(torch.split(order, self.config.batch_size))
-        is_foreign = self.config.model not in OWN_NETWORKS
-        if is_foreign and len(batches) > 1 and len(batches[-1]) == 1 < self.config.batch_size:
-            batches[-2:] = [torch.cat(batches[-2:])]
-        return batches
-
-    def _train(self) -> tuple[dict[str, float], float]:
-        """One pass over the training images; the running figures, and the learning rate of the last step."""
-        config = self.config
-        images, labels = self.images["train"], self.labels["train"]
-        generator = torch.Generator().manual_seed(derive(config.seed, "order", self.epoch))
-        order = torch.randperm(len(labels), generator=generator).to(self.device)
-        draws = {
-            name: values.to(self.device)
-            for name, values in draw(config.augmentation, len(labels), seed=config.seed, epoch=self.epoch).items()
-        }
-        reseed_dropout(self.model, config.seed, epoch=self.epoch, device=self.device)
-        self.model.train()
-        batches = self._batches(order)
-        # Made before the loop: small results of each step, kept in between the large ones, would leave the heap in pieces, and it
-        # would grow by gigabytes within an epoch.
-        losses = torch.empty(len(batches), device=self.device)
-        predictions = torch.empty_like(order)
-        learning_rate = self.optimization.learning_rate
-        for step, batch in enumerate(batches):
-            targets = labels[batch]
-            pixels = augment(images[batch].float(), config.augmentation, {name: values[batch] for name, values in draws.items()})
-            if self.transform is not None:
-                pixels = self.transform(pixels, epoch=self.epoch, step=step)
-            with torch.enable_grad():
-                logits = self._logits(pixels)
-                loss = self.loss(logits, self.targets[batch])
-                torch.autograd.backward(loss)
-            logits = logits.detach()
-            losses[step] = loss.detach() * len(batch) if self.loss.is_plain else F.cross_entropy(logits, targets, reduction="sum")
-            first = step * config.batch_size
-            torch.argmax(logits, dim=1, out=predictions[first : first + len(batch)])
-            learning_rate = self.optimization.learning_rate
-            self.optimization.step()
-        total = losses.sum(dtype=torch.float64).item()
-        return self._figures("train", total / len(labels), labels[order], predictions), learning_rate
-
-    @torch.no_grad()  # no inference mode: what a network keeps of it could not be trained on
-    def _evaluate(self, split: str) -> tuple[dict[str, float], NDArray[np.float32]]:
-        """Loss, accuracy and macro-F1 of a split, where it has labels, and its class probabilities."""
-        labels = self.labels[split]
+    def _evaluated(self, split: str) -> Generator[None, None, dict[str, Tensor]]:
+        """Of a split, on the device: its class probabilities, and, where it has labels, its loss, its labels and what is predicted."""
         self.model.eval()
-        logits = torch.cat([self._logits(images.float()) for images in torch.split(self.images[split], EVALUATION_BATCH)])
-        probabilities: NDArray[np.float32] = logits.softmax(dim=1).cpu().numpy()
-        if split not in self.labelled:
-            return {}, probabilities
-        loss = F.cross_entropy(logits, labels).item()
-        return self._figures(split, loss, labels, logits.argmax(dim=1)), probabilities
+        parts = []
+        for images in torch.split(self.data.images[split], EVALUATION_BATCH[self.device.type]):
+            with torch.no_grad():  # no inference mode: what a network keeps of it could not be trained on
+                parts.append(self._logits(images.float()))
+            yield
+        logits, labels = torch.cat(parts), self.data.labels[split]
+        results = {"probabilities": logits.softmax(dim=1)}
+        if split in self.labelled:
+            results |= {"loss": F.cross_entropy(logits, labels), "labels": labels, "predictions": logits.argmax(dim=1)}
+        return results
 
     def _logits(self, pixels: Tensor) -> Tensor:
         """Float32 logits of images with pixels in 0..255, computed in the config's precision."""
@@ -286,14 +254,3 @@ class _Training:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16", cache_enabled=False):
             logits = check_logits(f"model: {self.config.model}", self.model(inputs), list(inputs.shape), self.classes)
         return logits.float()
-
-    def _figures(self, split: str, loss: float, labels: Tensor, predictions: Tensor) -> dict[str, float]:
-        known = scores(loss, labels.cpu().numpy(), predictions.cpu().numpy(), self.classes)
-        return {f"{split}_{name}": value for name, value in known.items()}
-
-
-def _tensor(array: NDArray[Any]) -> Tensor:
-    """The array's memory as a tensor, which is only read."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(array)

@@ -27,9 +27,14 @@ def load_state(content: bytes) -> State:
 
 def finite_tensors(module: nn.Module) -> set[str]:
     """The names of the parameters and buffers whose numbers are all finite."""
+    names, finite = finite_flags(module)
+    return {name for name, is_finite in zip(names, finite.tolist(), strict=True) if is_finite}
+
+
+def finite_flags(module: nn.Module) -> tuple[list[str], Tensor]:
+    """The names of the parameters and buffers, and whether the numbers of each are all finite, as a tensor on the module's device."""
     values = {name: value for name, value in module.state_dict().items() if isinstance(value, Tensor) and value.is_floating_point()}
-    finite = torch.stack([value.isfinite().all() for value in values.values()]).tolist() if values else []
-    return {name for name, is_finite in zip(values, finite, strict=True) if is_finite}
+    return list(values), torch.stack([value.isfinite().all() for value in values.values()]) if values else torch.ones(0)
 
 
 def unsaved_buffers(module: nn.Module) -> dict[str, Tensor]:
