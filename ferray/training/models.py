@@ -12,6 +12,7 @@ from ferray.attachments import Attachments
 from ferray.config import OWN_NETWORKS, Config
 from ferray.seeds import derive
 from ferray.training.foreign_networks import build_foreign
+from ferray.training.pixel_layers import pixel_layers
 
 CNN_FILTERS = (32, 64, 128)
 CNN_UNITS = (2048, 512)
@@ -139,12 +140,29 @@ class DNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalized images [n, c, h, w] to logits [n, classes]."""
-        n = images.shape[0]
-        features = images.movedim(1, -1).flatten(0, 2)  # one row per pixel
-        for layer, norm, dropout in zip(self.hidden, self.norms, self.dropouts, strict=True):
-            features = dropout(norm(layer(features).relu_())).reshape(n, -1)
+        n = len(images)
+        pixels = images.movedim(1, -1).flatten(1, 2)
+        if self.training and isinstance(self.norms[0], nn.Identity) and isinstance(self.dropouts[0], nn.Identity):
+            second = self._first_two(pixels)
+        else:
+            second = self.hidden[1](self._after(0, self.hidden[0](pixels.flatten(0, 1))).reshape(n, -1))
+        features = self._after(1, second)
+        for number in range(2, len(self.hidden)):
+            features = self._after(number, self.hidden[number](features))
         logits: Tensor = self.output(features)
         return logits
+
+    def _first_two(self, pixels: Tensor) -> Tensor:
+        """What the first two layers make of pixels [n, h * w, c], where nothing but ReLU is between them."""
+        first, second = self.hidden[0], self.hidden[1]
+        kind = torch.get_autocast_dtype(pixels.device.type) if torch.is_autocast_enabled(pixels.device.type) else pixels.dtype
+        weights = [parameter.to(kind) for parameter in (*first.parameters(), *second.parameters())]
+        return pixel_layers(pixels.to(kind), *weights[:3]) + weights[3]
+
+    def _after(self, number: int, features: Tensor) -> Tensor:
+        """What follows a layer."""
+        result: Tensor = self.dropouts[number](self.norms[number](features.relu_()))
+        return result
 
 
 def build(config: Config, image_shape: tuple[int, int, int], classes: int, attachments: Attachments | None = None) -> nn.Module:
