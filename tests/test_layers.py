@@ -115,6 +115,7 @@ ALLOWED = {
     "training.fetch": {"torch"},
     "training.resident": {"data", "torch"},
     "training.epoch": {"training.state", "torch"},
+    "training.pack": {"training.epoch", "torch"},
     "training.steps": {
         "training.augmentation",
         "training.capture",
