@@ -25,7 +25,7 @@ from ferray.running.interruption import handlers_kept, terminated_as_interrupted
 from ferray.running.machine import cluster_address
 from ferray.running.meter import Meter
 from ferray.running.ray_log import diverted, settle
-from ferray.running.relay import Relay, last_line
+from ferray.running.relay import Relay, key_of, last_line
 from ferray.running.scheduling import WithinVariants
 from ferray.running.trainable import ActorWriter, tune_trial
 
@@ -39,6 +39,13 @@ WORKER_DEATHS = 3
 """So often a trial goes on elsewhere after the process that ran it died."""
 STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO, errno.EFBIG}
 """What the file system says where it cannot be written."""
+
+
+class _Grid(list[dict[str, Any]]):
+    """The points of a grid. Tune copies the grid for each of them, which nobody changes: a thousand need not be a million."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Grid:
+        return self
 
 
 @contextmanager
@@ -112,7 +119,7 @@ def _run(
     The configs are resolved before, so that their keys are known and the ledger can be asked; to Tune they are a grid.
     """
     trials = {trial.key: trial for trial in todo}
-    points = [{"key": trial.key, "variant": trial.variant, "seed": trial.config.seed, **trial.overrides} for trial in todo]
+    points = _Grid({"key": trial.key, "variant": trial.variant, "seed": trial.config.seed, **trial.overrides} for trial in todo)
     relay = Relay(trials, ledger, progress, ActorWriter(actor))
     may_stop = any(trial.stopping for trial in todo)
     resources = {"cpu": study.processors, "gpu": study.gpus}
@@ -124,8 +131,8 @@ def _run(
         tune_config=tune.TuneConfig(
             reuse_actors=True,
             scheduler=WithinVariants(plan, trials, ledger.epochs, relay.stop) if may_stop else None,
-            trial_name_creator=lambda one: trials[one.config["trial"]["key"]].label.replace(" ", "-"),
-            trial_dirname_creator=lambda one: str(one.config["trial"]["key"]),
+            trial_name_creator=relay.name,
+            trial_dirname_creator=key_of,
         ),
         run_config=tune.RunConfig(
             name=f"{study.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}",
