@@ -41,13 +41,6 @@ STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.E
 """What the file system says where it cannot be written."""
 
 
-class _Grid(list[dict[str, Any]]):
-    """The points of a grid. Tune copies the grid for each of them, which nobody changes: a thousand need not be a million."""
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Grid:
-        return self
-
-
 @contextmanager
 def experiments(
     study: Study,
@@ -119,7 +112,7 @@ def _run(
     The configs are resolved before, so that their keys are known and the ledger can be asked; to Tune they are a grid.
     """
     trials = {trial.key: trial for trial in todo}
-    points = _Grid({"key": trial.key, "variant": trial.variant, "seed": trial.config.seed, **trial.overrides} for trial in todo)
+    points = [{"key": trial.key, "variant": trial.variant, "seed": trial.config.seed, **trial.overrides} for trial in todo]
     relay = Relay(trials, ledger, progress, ActorWriter(actor))
     may_stop = any(trial.stopping for trial in todo)
     resources = {"cpu": study.processors, "gpu": study.gpus}
