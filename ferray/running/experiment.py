@@ -27,7 +27,7 @@ from ferray.running.meter import Meter
 from ferray.running.ray_log import diverted, settle
 from ferray.running.relay import Relay, key_of, last_line
 from ferray.running.scheduling import WithinVariants
-from ferray.running.trainable import ActorWriter, tune_trial
+from ferray.running.trainable import ActorWriter, Shared, tune_trial
 
 if TYPE_CHECKING:
     from ferray.data import Dataset, Split
@@ -117,9 +117,9 @@ def _run(
     may_stop = any(trial.stopping for trial in todo)
     resources = {"cpu": study.processors, "gpu": study.gpus}
     purse = None if meter is None else _actor_here(Meter, meter.cap, rate=meter.rate, spent=meter.spent)
-    given = {"trials": trials, "data": _in_memory(data), "actor": actor, "keep_weights": study.keep_weights, "meter": purse}
+    shared = ray.put(Shared(trials, _in_memory(data), actor, study.keep_weights, purse))
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(tune_trial, **given), resources),
+        tune.with_resources(tune.with_parameters(tune_trial, shared=[shared]), resources),
         param_space={"trial": tune.grid_search(points)},
         tune_config=tune.TuneConfig(
             reuse_actors=True,
