@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,6 +68,7 @@ def experiments(
         progress.doing = "connecting to Ray" if address or not is_ours else "starting Ray"
         try:
             with redirect_stdout(stream), redirect_stderr(stream):
+                threading.Thread(target=_load_loggers, daemon=True).start()
                 connect(address)
             with terminated_as_interrupted():  # again, since ray.init has put a handler of its own in the place of ours
                 if is_ours and not cluster_address(address):  # a cluster may still grow
@@ -78,6 +81,12 @@ def experiments(
                     if ray.is_initialized():
                         settle(stream)
                     ray.shutdown()  # also of what an interruption left half started
+
+
+def _load_loggers() -> None:
+    """Loads what Tune writes TensorBoard's files with, and that takes seconds, while Ray's processes start and this one would wait."""
+    with suppress(ImportError):  # Tune does without it, too
+        importlib.import_module("tensorboardX")
 
 
 def _actor_here(kind: type, *arguments: Any, **options: Any) -> Any:
