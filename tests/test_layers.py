@@ -115,7 +115,8 @@ ALLOWED = {
     "training.fetch": {"torch"},
     "training.resident": {"data", "torch"},
     "training.epoch": {"training.state", "torch"},
-    "training.pack": {"training.epoch", "torch"},
+    "training.capacity": {"torch"},
+    "training.pack": {"errors", "training.capacity", "training.epoch", "training.state", "torch"},
     "training.steps": {
         "training.augmentation",
         "training.capture",

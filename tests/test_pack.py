@@ -17,6 +17,7 @@ from toy_data import toy_data
 
 from ferray.attachments import Attachments
 from ferray.config import Config
+from ferray.errors import ResourceError
 from ferray.training import Epoch, fit
 from ferray.training.epoch import Pause
 from ferray.training.epochs import turns
@@ -40,8 +41,8 @@ CONFIGS = [
 ]
 
 
-def training(of: Config, resume: State | None = None, steps: int = 1) -> Callable[[], Turns]:
-    return lambda: turns(of, DATA, resume, attachments=Attachments(), steps=steps)
+def training(of: Config, steps: int = 1) -> Callable[[State | None], Turns]:
+    return lambda state: turns(of, DATA, state, attachments=Attachments(), steps=steps)
 
 
 def numbers(epoch: Epoch) -> dict[str, Any]:
@@ -106,15 +107,15 @@ def test_a_training_rests_until_it_is_asked_for_its_next_epoch_and_can_tell_its_
     first = got(seat.epoch())
     others = [pack.add(training(one)) for one in CONFIGS[1:]]
     to_the_end(others)
-    state = got(seat.do(lambda epoch: dump_state(epoch.state())))
-    further = pack.add(training(CONFIGS[0], load_state(state)))
+    state = dump_state(got(seat.state()))
+    further = pack.add(training(CONFIGS[0]), resume=load_state(state))
     assert [numbers(first), *to_the_end([further])[0]] == alone(CONFIGS[0])
     assert to_the_end([seat])[0] == alone(CONFIGS[0])[1:]
 
 
-@pytest.mark.parametrize("fault", [ValueError("bad luck"), torch.OutOfMemoryError("no memory"), MemoryError(), SystemExit(3)])
+@pytest.mark.parametrize("fault", [ValueError("bad luck"), SystemExit(3)])
 def test_what_one_raises_ends_it_alone(pack: Pack, fault: BaseException) -> None:
-    def unlucky() -> Turns:
+    def unlucky(state: State | None) -> Turns:
         yield Pause.WORKED
         raise fault
 
@@ -140,7 +141,7 @@ def test_a_training_that_has_ended_holds_no_memory(pack: Pack, how: str) -> None
 
     has_begun = threading.Event()
 
-    def holding() -> Turns:
+    def holding(state: State | None) -> Turns:
         holder = Holder()
         has_begun.set()
         yield Pause.WORKED
@@ -164,6 +165,7 @@ def test_a_training_that_has_ended_holds_no_memory(pack: Pack, how: str) -> None
 
 
 def test_turns_go_round_robin(pack: Pack) -> None:
+    pack.capacity.footprints[None] = 0
     order: list[int] = []
     everyone_is_there = threading.Event()
 
@@ -173,7 +175,7 @@ def test_turns_go_round_robin(pack: Pack) -> None:
             order.append(number)
             yield Pause.WORKED
 
-    epochs = [pack.add(lambda number=number: noting(number)).epoch() for number in range(3)]
+    epochs = [pack.add(lambda state, number=number: noting(number)).epoch() for number in range(3)]
     everyone_is_there.set()
     assert [got(epoch) for epoch in epochs] == [None] * 3
     assert order in ([0, 1, 2] * 4, [0, *[0, 1, 2] * 3, 1, 2], [0, 1, *[0, 1, 2] * 3, 2]), "as many as were there at first, then all"
@@ -182,7 +184,7 @@ def test_turns_go_round_robin(pack: Pack) -> None:
 def test_a_pack_that_waits_for_a_device_leaves_the_processor_alone(pack: Pack) -> None:
     is_there = threading.Event()
 
-    def waiting() -> Turns:
+    def waiting(state: State | None) -> Turns:
         while not is_there.is_set():
             yield Pause.WAITS
 
@@ -212,3 +214,55 @@ def test_closing_a_pack_ends_what_it_has(pack: Pack) -> None:
     pack.close()
     assert epoch.result(timeout=0) is None or isinstance(epoch.result(), Epoch)
     assert resting.epoch().cancelled()
+
+
+@pytest.mark.parametrize(
+    "fault", [torch.OutOfMemoryError("no memory"), MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_a_training_without_memory_goes_on_from_its_last_state_once_others_have_ended(pack: Pack, fault: BaseException) -> None:
+    others = [pack.add(training(one)) for one in CONFIGS[:2]]
+    begun: list[int | None] = []
+
+    def crowded(state: State | None) -> Turns:
+        begun.append(state["epoch"] if state else None)
+        for epoch in training(CONFIGS[2])(state):
+            is_late = isinstance(epoch, Epoch) and epoch.row["epoch"] == 3
+            if is_late and any(not other.has_ended for other in others):
+                raise fault
+            yield epoch
+
+    seat = pack.add(crowded)
+    found = [numbers(got(seat.epoch()))]
+    got(seat.state())
+    first = [numbers(got(other.epoch())) for other in others]
+    found.append(numbers(got(seat.epoch())))
+    waited = seat.epoch()
+    rest = to_the_end(others)
+    assert [[one, *further] for one, further in zip(first, rest, strict=True)] == [alone(one) for one in CONFIGS[:2]]
+    assert [*found, numbers(got(waited))] == alone(CONFIGS[2])
+    assert begun[0] is None
+    assert set(begun[1:]) == {1}, "the second epoch, which was handed out, is trained again and not handed out again"
+    assert got(seat.epoch()) is None
+
+
+def test_a_training_that_does_not_fit_alone_fails_with_what_to_do(pack: Pack) -> None:
+    def greedy(state: State | None) -> Turns:
+        yield Pause.WORKED
+        raise torch.OutOfMemoryError("tried to allocate 1 TiB")
+
+    error = pack.add(greedy).epoch().exception(timeout=60)
+    assert isinstance(error, ResourceError)
+    assert "does not fit into the device's memory, with no other beside it; give it a smaller batch_size" in str(error)
+
+
+def test_seconds_are_shares_of_the_time_of_the_pack(pack: Pack) -> None:
+    def slow(state: State | None) -> Turns:
+        epochs = training(config(epochs=1))(state)
+        for epoch in epochs:
+            time.sleep(0.01)
+            yield epoch
+
+    began = time.perf_counter()
+    waited = [pack.add(slow, kind=number).epoch() for number in range(3)]
+    seconds = [got(one).row["seconds"] for one in waited]
+    assert 0 < sum(seconds) <= time.perf_counter() - began

@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import gc
 import threading
+import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import Future
 from typing import TypeVar
 
 import torch
 
+from ferray.errors import ResourceError
+from ferray.training.capacity import Capacity, memory, no_memory
 from ferray.training.epoch import Epoch, Pause
+from ferray.training.state import State
 
 Turns = Generator[Epoch | Pause]
 """A training that gives way: see ferray.training.epochs.turns."""
@@ -26,17 +30,23 @@ class Pack:
     """Gives turns to its trainings, round robin, in a thread of its own; a training works when it is asked for an epoch.
 
         with Pack() as pack:
-            seats = [pack.add(lambda config=config: turns(config, data, attachments=Attachments(), steps=4)) for config in configs]
-            epochs = [seat.epoch() for seat in seats]       # futures; all of them train now
+            begins = [lambda state, one=one: turns(one, data, state, attachments=Attachments(), steps=4) for one in configs]
+            seats = [pack.add(begin, kind="cnn") for begin in begins]
+            epochs = [seat.epoch() for seat in seats]  # futures; all of them train now, as far as there is memory
             rows = [epoch.result().row for epoch in epochs]
-            checkpoint = seats[0].do(lambda epoch: dump_state(epoch.state())).result()
-            seats[0].close().result()                       # stopped early; its memory is free
+            checkpoint = dump_state(seats[0].state().result())
+            seats[0].close().result()                  # stopped early; its memory is free
 
     All methods may be called from any thread at any time, and return at once. All that touches a training happens in the pack's thread,
-    so that it is at rest meanwhile. What a training raises ends that training alone. The numbers of each are those that it has alone.
+    so that it is at rest meanwhile. What a training raises ends that training alone. The numbers of each are those that it has alone,
+    but for ``seconds``, which are its share of the pack's time.
+
+    A training begins when the ``capacity`` admits it, in the order in which first epochs were asked for. One that finds no memory is
+    begun anew from its last known state once others have ended; that it does not fit alone is a ResourceError.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, capacity: Capacity | None = None) -> None:
+        self.capacity = capacity or Capacity(None, memory())
         self._changed = threading.Condition()
         self._calls: deque[Callable[[], None]] = deque()
         self._seats: list[Seat] = []  # the pack's thread alone changes it
@@ -50,9 +60,12 @@ class Pack:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def add(self, begin: Callable[[], Turns]) -> Seat:
-        """Takes in a training, which ``begin`` makes, in the pack's thread, once its first epoch is asked for."""
-        seat = Seat(self, begin)
+    def add(self, begin: Callable[[State | None], Turns], *, kind: Hashable = None, resume: State | None = None) -> Seat:
+        """Takes in a training, which ``begin`` makes from a state, or from the beginning, in the pack's thread.
+
+        ``kind`` is common to trainings that take the same memory. The first state is ``resume``.
+        """
+        seat = Seat(self, begin, kind, resume)
         self.do(lambda: self._seats.append(seat))
         return seat
 
@@ -94,29 +107,47 @@ class Pack:
                 call()
             if is_closing:
                 break
+            began = time.perf_counter()
             asked = [seat for seat in self._seats if seat.is_asked]
-            works = [seat.turn() for seat in asked]
+            running = [seat for seat in asked if seat.is_admitted or self._admitted(seat, asked)]
+            works = [seat.turn() for seat in running]
             self._seats = [seat for seat in self._seats if not seat.has_ended]
-            is_idle = not asked
-            if asked and not any(works):
+            is_idle = not running  # who is not admitted waits for others, of whom something will be heard first
+            if running and not any(works):
                 with self._changed:
                     if not self._calls:
                         self._changed.wait(REST)
+            for seat in running:
+                seat.seconds += (time.perf_counter() - began) / len(running)
         for seat in self._seats:
             seat.end()
         self._seats = []
+
+    def _admitted(self, seat: Seat, asked: list[Seat]) -> bool:
+        """Whether a training may begin now, which it then does; none before those that asked earlier."""
+        first = next(one for one in asked if not one.is_admitted)
+        if first is not seat or not self.capacity.admits(seat.kind):
+            return False
+        self.capacity.enter(seat, seat.kind)
+        seat.is_admitted = True
+        return True
 
 
 class Seat:
     """One training of a pack."""
 
-    def __init__(self, pack: Pack, begin: Callable[[], Turns]) -> None:
+    def __init__(self, pack: Pack, begin: Callable[[State | None], Turns], kind: Hashable, resume: State | None) -> None:
+        self.kind = kind
+        self.seconds = 0.0  # of the pack's time, since the last epoch
+        self.is_admitted = False
+        self.has_ended = False
         self._pack = pack
-        self._begin: Callable[[], Turns] | None = begin
+        self._begin = begin
         self._turns: Turns | None = None
+        self._state = resume
+        self._epochs = 0  # the last that was handed out
         self._last: Epoch | None = None
         self._asked: Future[Epoch | None] | None = None
-        self.has_ended = False
 
     @property
     def is_asked(self) -> bool:
@@ -149,7 +180,7 @@ class Seat:
         return future
 
     def do(self, function: Callable[[Epoch], Value]) -> Future[Value]:
-        """Calls a function with the last epoch, in the pack's thread, such as ``lambda epoch: epoch.state()``."""
+        """Calls a function with the last epoch, in the pack's thread."""
 
         def call() -> Value:
             if self._last is None:
@@ -157,6 +188,15 @@ class Seat:
             return function(self._last)
 
         return self._pack.do(call)
+
+    def state(self) -> Future[State]:
+        """What the training goes on from after its last epoch: also here, where it should find no memory."""
+
+        def take(epoch: Epoch) -> State:
+            self._state = epoch.state()
+            return self._state
+
+        return self.do(take)
 
     def close(self) -> Future[None]:
         """Ends the training, in the middle of an epoch too, and frees what it holds. An epoch that was asked for is None then."""
@@ -166,33 +206,55 @@ class Seat:
         """Lets the training work, in the pack's thread; whether it did, and not only wait for a GPU."""
         try:
             if self._turns is None:
-                self._turns, self._begin = self._begin(), None  # type: ignore[misc]
+                self._turns = self._begin(self._state)
             self._last = None  # whose state would not be its own any more
             told = next(self._turns, None)
         except BaseException as error:  # noqa: BLE001 - a training that fails in any way leaves the others alone
-            self.end(_bare(error))
+            self._fail(_bare(error))
             return True
         if isinstance(told, Pause):
             return told is Pause.WORKED
         if told is None:
             self.end()
             return True
+        self._pack.capacity.settle(self)
         self._last = told
-        self._answer(told)
+        if told.row["epoch"] > self._epochs:  # those before were handed out already
+            self._epochs = int(told.row["epoch"])
+            told.row["seconds"], self.seconds = self.seconds, 0.0
+            self._answer(told)
         return True
 
     def end(self, error: BaseException | None = None) -> None:
         """Ends the training, in the pack's thread."""
-        if self.has_ended:
+        if not self.has_ended:
+            self.has_ended = True
+            self._leave()
+            self._pack.capacity.leave(self)
+            self._answer(None, error)
+
+    def _fail(self, error: BaseException) -> None:
+        """Ends the training with an error, or lets it wait for more memory."""
+        if not no_memory(error):
+            self.end(error)
             return
-        self.has_ended = True
-        turns, self._turns, self._begin, self._last = self._turns, None, None, None
+        self._leave()
+        if self._pack.capacity.overflow(self):
+            self.is_admitted = False
+            return
+        told = "the training does not fit into the device's memory, with no other beside it"
+        refused = ResourceError(f"{told}; give it a smaller batch_size or network ({error})")
+        refused.__cause__ = error
+        self.end(refused)
+
+    def _leave(self) -> None:
+        """Frees what the training holds."""
+        turns, self._turns, self._last = self._turns, None, None
         if turns is not None:
             with contextlib.suppress(Exception):  # a GPU that has failed says so again
                 turns.close()
             del turns
             release_memory()
-        self._answer(None, error)
 
     def _answer(self, epoch: Epoch | None, error: BaseException | None = None) -> None:
         asked, self._asked = self._asked, None
