@@ -26,6 +26,7 @@ def describe() -> dict[str, str | bool | None]:
     }
 
 
+@cache
 def _version(distribution: str) -> str | None:
     try:
         return importlib.metadata.version(distribution)

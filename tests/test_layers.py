@@ -116,6 +116,8 @@ ALLOWED = {
     "training.fetch": {"torch"},
     "training.resident": {"data", "torch"},
     "training.epoch": {"training.state", "torch"},
+    "training.capacity": {"torch"},
+    "training.pack": {"errors", "training.capacity", "training.epoch", "training.state", "torch"},
     "training.steps": {
         "training.augmentation",
         "training.capture",

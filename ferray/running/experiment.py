@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,9 +27,9 @@ from ferray.running.interruption import handlers_kept, terminated_as_interrupted
 from ferray.running.machine import cluster_address
 from ferray.running.meter import Meter
 from ferray.running.ray_log import diverted, settle
-from ferray.running.relay import Relay, last_line
+from ferray.running.relay import Relay, key_of, last_line
 from ferray.running.scheduling import WithinVariants
-from ferray.running.trainable import ActorWriter, tune_trial
+from ferray.running.trainable import ActorWriter, Shared, tune_trial
 
 if TYPE_CHECKING:
     from ferray.data import Dataset, Split
@@ -66,6 +68,7 @@ def experiments(
         progress.doing = "connecting to Ray" if address or not is_ours else "starting Ray"
         try:
             with redirect_stdout(stream), redirect_stderr(stream):
+                threading.Thread(target=_load_loggers, daemon=True).start()
                 connect(address)
             with terminated_as_interrupted():  # again, since ray.init has put a handler of its own in the place of ours
                 if is_ours and not cluster_address(address):  # a cluster may still grow
@@ -78,6 +81,12 @@ def experiments(
                     if ray.is_initialized():
                         settle(stream)
                     ray.shutdown()  # also of what an interruption left half started
+
+
+def _load_loggers() -> None:
+    """Loads what Tune writes TensorBoard's files with, and that takes seconds, while Ray's processes start and this one would wait."""
+    with suppress(ImportError):  # Tune does without it, too
+        importlib.import_module("tensorboardX")
 
 
 def _actor_here(kind: type, *arguments: Any, **options: Any) -> Any:
@@ -117,15 +126,15 @@ def _run(
     may_stop = any(trial.stopping for trial in todo)
     resources = {"cpu": study.processors, "gpu": study.gpus}
     purse = None if meter is None else _actor_here(Meter, meter.cap, rate=meter.rate, spent=meter.spent)
-    given = {"trials": trials, "data": _in_memory(data), "actor": actor, "keep_weights": study.keep_weights, "meter": purse}
+    shared = ray.put(Shared(trials, _in_memory(data), actor, study.keep_weights, purse))
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(tune_trial, **given), resources),
+        tune.with_resources(tune.with_parameters(tune_trial, shared=[shared]), resources),
         param_space={"trial": tune.grid_search(points)},
         tune_config=tune.TuneConfig(
             reuse_actors=True,
             scheduler=WithinVariants(plan, trials, ledger.epochs, relay.stop) if may_stop else None,
-            trial_name_creator=lambda one: trials[one.config["trial"]["key"]].label.replace(" ", "-"),
-            trial_dirname_creator=lambda one: str(one.config["trial"]["key"]),
+            trial_name_creator=relay.name,
+            trial_dirname_creator=key_of,
         ),
         run_config=tune.RunConfig(
             name=f"{study.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}",

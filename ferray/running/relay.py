@@ -40,6 +40,13 @@ class Relay(Callback, Stopper):
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune writes its callbacks down, for a way of going on that the ledger has better
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Relay:
+        return self  # Tune copies what it was given for each of its trials
+
+    def name(self, trial: Any) -> str:
+        """What Tune calls a trial. Tune also writes this method down with every trial, as it would all trials that a function encloses."""
+        return self._trials[key_of(trial)].label.replace(" ", "-")
+
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Tune asks whether to stop one trial; trials stop by themselves, with a checkpoint."""
         return False
@@ -72,12 +79,12 @@ class Relay(Callback, Stopper):
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called by Tune when a trial has its resources."""
         self._progress.doing = ""
-        self._progress.start(self._trials[_key(trial)])
+        self._progress.start(self._trials[key_of(trial)])
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
         """Called by Tune with each report of a trial."""
         if "epoch" in result:
-            self._progress.epoch(self._trials[_key(trial)], result)
+            self._progress.epoch(self._trials[key_of(trial)], result)
         if result.get("status") == STORAGE_FAILED:
             raise LedgerError(result["error"])
 
@@ -90,19 +97,19 @@ class Relay(Callback, Stopper):
         """Called by Tune when a trial's function has returned, or the scheduler has stopped it."""
         status = (trial.last_result or {}).get("status", "finished")
         if status == "running":  # the last word was an epoch
-            status = "stopped" if _key(trial) in self._stopped else "finished"
+            status = "stopped" if key_of(trial) in self._stopped else "finished"
         self._end(trial, status)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called by Tune when a trial's process died and it is to go on in another."""
-        self._progress.lost(self._trials[_key(trial)], last_line(str(trial.get_error() or "no reason given")))
+        self._progress.lost(self._trials[key_of(trial)], last_line(str(trial.get_error() or "no reason given")))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called by Tune when a trial's process died once too often."""
         self._end(trial, "failed", last_line(str(trial.get_error() or "no reason given")))
 
     def _end(self, trial: Any, status: str, told: str | None = None) -> None:
-        key = _key(trial)
+        key = key_of(trial)
         self.ended.add(key)
         self.is_out_of_budget |= status == OUT_OF_BUDGET
         if status == "done":  # another driver has run it meanwhile
@@ -117,6 +124,7 @@ def last_line(text: str) -> str:
     return text.strip().rpartition("\n")[2]
 
 
-def _key(trial: Any) -> str:
+def key_of(trial: Any) -> str:
+    """The key of what is a trial to Tune."""
     key: str = trial.config["trial"]["key"]
     return key

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ferray import environment
@@ -226,18 +228,39 @@ def _settings(config: Config) -> dict[str, Any]:
     return settings
 
 
-def tune_trial(
-    parameters: dict[str, Any], trials: dict[str, Trial], data: Dataset, actor: Any, *, keep_weights: bool = False, meter: Any = None
-) -> None:
-    """A trial as a function for ray.tune: ``parameters["trial"]["key"]`` says which of ``trials`` it is.
+@dataclass(frozen=True)
+class Shared:
+    """What all trials of an experiment have in common."""
 
-    ``actor`` is a LedgerWriter, ``meter`` a Meter, each as a Ray actor.
+    trials: Mapping[str, Trial]
+    data: Dataset
+    writer: Any
+    """A LedgerWriter as a Ray actor."""
+    keep_weights: bool
+    meter: Any
+    """A Meter as a Ray actor, or None without a budget."""
+
+
+@lru_cache(maxsize=1)
+def _fetched(shared: Any) -> Shared:
+    """Once in each process, and not for each trial: of a thousand trials, one that does nothing would mostly unpack the others."""
+    import ray
+
+    fetched: Shared = ray.get(shared)
+    return fetched
+
+
+def tune_trial(parameters: dict[str, Any], shared: Sequence[Any]) -> None:
+    """A trial as a function for ray.tune: ``parameters["trial"]["key"]`` says which one.
+
+    ``shared`` holds the reference to a Shared, inside a list, since Tune would fetch it otherwise.
     """
     from ray import tune
 
     from ferray.ledger.writer import StaleAttemptError
 
-    trial = trials[parameters["trial"]["key"]]
+    given = _fetched(shared[0])
+    trial = given.trials[parameters["trial"]["key"]]
     reported = False
 
     def report(row: dict[str, Any]) -> None:
@@ -246,8 +269,8 @@ def tune_trial(
         tune.report({**row, "status": "running"})
 
     try:
-        purse = None if meter is None else ActorMeter(meter)
-        status = run_trial(trial, data, ActorWriter(actor), report, keep_weights=keep_weights, purse=purse)
+        purse = None if given.meter is None else ActorMeter(given.meter)
+        status = run_trial(trial, given.data, ActorWriter(given.writer), report, keep_weights=given.keep_weights, purse=purse)
     except StaleAttemptError:
         raise
     except LedgerError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ferray.training.state import State, copied
+
+
+class Pause(Enum):
+    """Why a training gives way before its epoch has ended."""
+
+    WORKED = "it has had its turn, and goes on at once when it has the next one"
+    WAITS = "a GPU has still to do what it was given"
 
 
 class Trained(Protocol):

@@ -17,7 +17,7 @@ from ferray.attachments import Attachments, Finder
 from ferray.config import OWN_NETWORKS, Config
 from ferray.errors import ResourceError
 from ferray.seeds import derive
-from ferray.training.epoch import Epoch, Probabilities
+from ferray.training.epoch import Epoch, Pause, Probabilities
 from ferray.training.fetch import Fetch, Stopwatch
 from ferray.training.foreign_networks import TORCHVISION, check_logits
 from ferray.training.generators import seed_all
@@ -57,7 +57,7 @@ def fit(
     if attachments is None:
         attachments = Finder([Path.cwd()]).attach(config)
     every = turns(config, data, resume, attachments=attachments, keep_weights=keep_weights, steps=None)
-    return (epoch for epoch in every if epoch is not None)
+    return (epoch for epoch in every if isinstance(epoch, Epoch))
 
 
 def turns(
@@ -68,8 +68,8 @@ def turns(
     attachments: Attachments,
     keep_weights: bool = False,
     steps: int | None = 1,
-) -> Iterator[Epoch | None]:
-    """The epochs of ``fit``, with a None wherever another training of this process may have its turn.
+) -> Generator[Epoch | Pause]:
+    """The epochs of ``fit``, with a Pause wherever another training of this process may have its turn.
 
     That is after so many ``steps`` each time, and, on a GPU, while an epoch's figures are on their way to the processor; without
     ``steps`` it is never, and a GPU is waited for. The numbers are those of ``fit``, whatever has its turn in between.
@@ -85,8 +85,8 @@ def turns(
                     device, of_seed = surroundings.device, data.for_seed(config.seed)
                     training = _Training(config, of_seed, device, resume, attachments, keep_weights=keep_weights)
                 running = training.run_epoch(waits=steps is None)
-            result = None
-            while result is None:
+            result: Epoch | Pause = Pause.WORKED
+            while isinstance(result, Pause):
                 with surroundings.turn():
                     result = _advanced(running, steps)
                 yield result
@@ -96,15 +96,16 @@ def turns(
         surroundings.settle()  # before anything that is still at work loses its memory
 
 
-def _advanced(running: Generator[None, None, Epoch], steps: int | None) -> Epoch | None:
-    """The epoch, once it has ended within so many steps."""
+def _advanced(running: Generator[Pause, None, Epoch], steps: int | None) -> Epoch | Pause:
+    """The epoch, if it ends within so many steps."""
     try:
         for _ in itertools.repeat(None) if steps is None else range(steps):
-            next(running)
+            if next(running) is Pause.WAITS:
+                return Pause.WAITS
     except StopIteration as end:
         epoch: Epoch = end.value
         return epoch
-    return None
+    return Pause.WORKED
 
 
 class _Training:
@@ -142,14 +143,15 @@ class _Training:
         if resume is not None:
             self._load(resume)
 
-    def run_epoch(self, *, waits: bool) -> Generator[None, None, Epoch]:
+    def run_epoch(self, *, waits: bool) -> Generator[Pause, None, Epoch]:
         """Trains for one epoch and evaluates, and gives way to others in between unless it ``waits``."""
         start = time.perf_counter()
         watch = Stopwatch(self.device)
         self.epoch += 1
         seed_all(derive(self.config.seed, "global", self.epoch), self.device)
         labels, rates = self.data.labels["train"], self.schedule.epoch()
-        yield from self.steps.epoch(self.epoch, rates, labels)
+        for _ in self.steps.epoch(self.epoch, rates, labels):
+            yield Pause.WORKED
         watch.stop()
         results = {"train": self.steps.results(labels)}
         for split in ("validation", "test"):
@@ -159,7 +161,7 @@ class _Training:
         results["model"] = {"penalty": self.steps.optimization.penalty(), "finite": flags}
         fetch = Fetch(results, self.device)
         while not (waits or fetch.is_there()):
-            yield
+            yield Pause.WAITS
         fetched = fetch.results()
         of_model = fetched.pop("model")
         figures = {name: value for split, one in fetched.items() for name, value in self._figures(split, one).items()}
@@ -232,14 +234,14 @@ class _Training:
         tensors = {**self.model.state_dict(), **{f"input.{name}": value for name, value in self.normalize.tensors.items()}}
         return {name: copied(value) for name, value in tensors.items() if isinstance(value, Tensor)}
 
-    def _evaluated(self, split: str) -> Generator[None, None, dict[str, Tensor]]:
+    def _evaluated(self, split: str) -> Generator[Pause, None, dict[str, Tensor]]:
         """Of a split, on the device: its class probabilities, and, where it has labels, its loss, its labels and what is predicted."""
         self.model.eval()
         parts = []
         for images in torch.split(self.data.images[split], EVALUATION_BATCH[self.device.type]):
             with torch.no_grad():  # no inference mode: what a network keeps of it could not be trained on
                 parts.append(self._logits(images.float()))
-            yield
+            yield Pause.WORKED
         logits, labels = torch.cat(parts), self.data.labels[split]
         results = {"probabilities": logits.softmax(dim=1)}
         if split in self.labelled:

@@ -1,0 +1,122 @@
+"""How many trainings a device has room for, by what the first of each kind was seen to take."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+MOST = 32
+"""So many trainings share a device where nothing else bounds them: further ones would only wait for those before them."""
+MARGIN = 0.1
+"""Of a footprint, kept free beyond it."""
+GUESS = 2.0
+"""Times the largest footprint that is known, a kind that is not known must find free."""
+
+
+class Memory(Protocol):
+    """What a device's memory tells, in bytes."""
+
+    def used(self) -> int:
+        """What is taken, by whomever."""
+
+    def free(self) -> int:
+        """What may still be taken."""
+
+
+class GpuMemory:
+    """That of the current GPU, with graphs, libraries and what others have on it."""
+
+    def used(self) -> int:
+        """What is taken on the whole GPU."""
+        free, total = torch.cuda.mem_get_info()
+        return int(total - free)
+
+    def free(self) -> int:
+        """What no process has."""
+        return int(torch.cuda.mem_get_info()[0])
+
+
+class ProcessMemory:
+    """That of a machine running Linux: what this process has of it, and what is left."""
+
+    def used(self) -> int:
+        """Resident memory of this process."""
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def free(self) -> int:
+        """What the system would give without swapping."""
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+
+
+def memory() -> Memory:
+    """That of the current GPU, or of this machine where torch finds none."""
+    return GpuMemory() if torch.cuda.is_available() else ProcessMemory()
+
+
+class Capacity:
+    """Who may begin, and who must wait until others have ended.
+
+    The first training of a kind is watched through its first epoch, during which nobody else begins: what memory is taken meanwhile is
+    the footprint of its kind. Those after it begin as far as so much, and a margin, is free. Where nothing is at work, one always may.
+    """
+
+    def __init__(self, most: int | None, of: Memory) -> None:
+        """``most`` is how many trainings at the same time there may be at most; MOST where it is None."""
+        self.most = most or MOST
+        self.footprints: dict[Hashable, int] = {}
+        """Bytes by kind."""
+        self._memory = of
+        self._present: dict[object, Hashable] = {}
+        self._young: set[object] = set()  # that have not ended their first epoch, and will take more
+        self._watched: tuple[object, int] | None = None
+
+    def admits(self, kind: Hashable) -> bool:
+        """Whether a training of a kind may begin now."""
+        if not self._present:
+            return True
+        if len(self._present) >= self.most or self._watched is not None:
+            return False
+        known = self.footprints.get(kind)
+        if known is None and (self._young or not self.footprints):
+            return False
+        expected = known if known is not None else GUESS * max(self.footprints.values())
+        to_come = sum(self.footprints.get(self._present[one], 0) for one in self._young)
+        return to_come + expected * (1 + MARGIN) <= self._memory.free()
+
+    def enter(self, who: object, kind: Hashable) -> None:
+        """A training begins."""
+        if kind not in self.footprints and not self._young:
+            self._watched = (who, self._memory.used())
+        self._present[who] = kind
+        self._young.add(who)
+
+    def settle(self, who: object) -> None:
+        """A training has ended an epoch, and has all the memory that it will take."""
+        self._young.discard(who)
+        if self._watched is not None and self._watched[0] is who:
+            self.footprints[self._present[who]] = max(0, self._memory.used() - self._watched[1])
+            self._watched = None
+
+    def leave(self, who: object) -> None:
+        """A training has ended, and its memory is free. Nothing happens where it is not at work."""
+        self._present.pop(who, None)
+        self._young.discard(who)
+        self._watched = None  # who is watched still, is watched in vain, since memory has become free meanwhile
+
+    def overflow(self, who: object) -> bool:
+        """A training found no memory and has ended: whether it may try again, once others have ended; there are never so many again."""
+        self.leave(who)
+        if not self._present:
+            return False
+        self.most = len(self._present)
+        return True
+
+
+def no_memory(error: BaseException) -> bool:
+    """Whether an error means that the device or the processor has no memory left."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
