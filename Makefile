@@ -1,6 +1,6 @@
 # Short names for the commands of README and CONTRIBUTING; each works without make too.
 
-.PHONY: setup quickstart test lint ci reference
+.PHONY: setup quickstart test lint ci reference benchmarks gpu
 
 setup: .venv/bin/pytest
 
@@ -27,3 +27,12 @@ reference: setup
 	.venv/bin/python -m ferray.schema > search_spaces/study.schema.json
 	sed -i '/made by `make reference`/q' docs/study-file.md
 	(echo; .venv/bin/python -m ferray.schema --markdown) >> docs/study-file.md
+
+benchmarks: setup
+	.venv/bin/pip install -c constraints.txt -e '.[benchmark]'
+	.venv/bin/python -m benchmarks
+
+# Needs a GPU, and neither Ray nor a network connection.
+gpu: setup
+	.venv/bin/python -m benchmarks gpu
+	.venv/bin/python -m pytest -n 0 -m gpu

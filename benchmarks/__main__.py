@@ -30,7 +30,13 @@ def _engine(*, quick: bool) -> list[Figure]:
     return [*engine.figures(rounds, images), *step.figures(max(3, 3 * rounds))]
 
 
-PARTS: dict[str, Callable[..., list[Figure]]] = {"engine": _engine}
+def _gpu(*, quick: bool) -> list[Figure]:
+    from benchmarks import gpu
+
+    return gpu.figures(2 if quick else 5, quick=quick)
+
+
+PARTS: dict[str, Callable[..., list[Figure]]] = {"engine": _engine, "gpu": _gpu}
 """What can be measured, by name."""
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from torch import randn
+import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import page
@@ -37,7 +37,7 @@ def test_a_contender_that_fails_is_told_by_its_name() -> None:
 def test_the_cnns_operations_are_those_that_torch_counts() -> None:
     model = build(Config(), (1, 48, 48), 7)
     with FlopCounterMode(display=False) as counter:
-        model(randn(2, 1, 48, 48)).sum().backward()
+        model(torch.randn(2, 1, 48, 48)).sum().backward()
     assert counter.get_total_flops() / 2 / 1e9 == pytest.approx(GFLOP_PER_IMAGE, rel=0.01)
 
 
@@ -69,3 +69,39 @@ def test_a_part_that_does_not_exist_is_told_with_status_two() -> None:
     done = subprocess.run([sys.executable, "-m", "benchmarks", "engin"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "no such part: engin (there are engine" in done.stderr
+
+
+def test_ways_to_train_on_a_gpu_work_on_a_processor_as_far_as_they_can() -> None:
+    from benchmarks import gpu
+
+    size = {"images": 32, "evaluated": 8}
+    settings = {"width": 0.1, "precision": "fp32", "batch_size": 16}
+    ways = {one.name: one for one in [*gpu.alone(size, "cpu", **settings)[:2], *gpu.many(2, size, "cpu", **settings)[:2]]}
+    samples = in_turns(list(ways.values()), 1)
+    assert set(samples) == {"ferray", "not recorded", "together", "apart"}
+    assert all(one.rate > 0 for taken in samples.values() for one in taken)
+
+
+def test_eager_pytorch_trains_on_a_processor_too() -> None:
+    from benchmarks.peers import eager
+
+    assert eager.train(16, evaluated=4, device="cpu", precision="fp32")() == 16
+
+
+def test_trials_in_a_pack_agree_with_the_same_ones_by_themselves() -> None:
+    from benchmarks import gpu
+
+    figure = gpu.agreement("cpu", 32, 2, width=0.1, precision="fp32", batch_size=16)
+    assert figure.is_met
+    assert figure.value is not None
+    assert figure.value.most == 0
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_without_a_gpu_each_of_its_figures_is_told_as_not_measured() -> None:
+    from benchmarks import gpu
+
+    figures = gpu.figures(1)
+    assert {figure.reason for figure in figures} == {gpu.NO_GPU}
+    assert sum(figure.target is not None for figure in figures) == 4
+    assert all("not measured" in line for line in list(page.table([figure.as_json for figure in figures]))[2:])

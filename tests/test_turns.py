@@ -119,3 +119,45 @@ def test_only_what_is_known_to_decide_nothing_on_the_processor_is_recorded() -> 
     assert not steps.is_capturable(_config(model="./own.py:net"), gpu)
     assert not steps.is_capturable(_config(loss="torch.nn:MultiMarginLoss"), gpu)
     assert not steps.is_capturable(_config(transform="torchvision.transforms.v2:RandomPerspective"), gpu)
+
+
+on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+
+
+@pytest.mark.gpu
+@on_a_gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_a_gpu_has_the_numbers_of_its_plain_steps_in_recorded_ones(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], precision: str
+) -> None:
+    config = _config(**settings, device="cuda", precision=precision, epochs=6)
+    recorded = [_numbers(epoch) for epoch in fit(config, DATA)]
+    assert recorded == [_numbers(epoch) for epoch in fit(config, DATA)]
+    monkeypatch.setattr(steps, "is_capturable", lambda config, device: False)
+    for one, other in zip(recorded, [_numbers(epoch) for epoch in fit(config, DATA)], strict=True):
+        assert one["train_loss"] == pytest.approx(other["train_loss"], rel=1e-3 if precision == "fp32" else 0.05)
+        assert one["learning_rate"] == other["learning_rate"]
+
+
+@pytest.mark.gpu
+@on_a_gpu
+def test_recorded_steps_draw_other_dropout_masks_each_time() -> None:
+    config = _config(model="dnn", dropout=0.5, learning_rate=1e-12, device="cuda", batch_size=45, epochs=8)
+    losses = [epoch.row["train_loss"] for epoch in fit(config, DATA)]
+    assert len(set(losses)) == len(losses)
+
+
+@pytest.mark.gpu
+@on_a_gpu
+def test_trainings_that_share_a_gpu_have_the_numbers_that_each_has_alone() -> None:
+    configs = [_config(augmentation=AUGMENTATION, dropout=0.3, seed=seed, device="cuda", epochs=6) for seed in range(4)]
+    alone = [[_numbers(epoch) for epoch in fit(config, DATA)] for config in configs]
+    running = [turns(config, DATA, attachments=Attachments(), steps=2) for config in configs]
+    together: list[list[dict[str, Any]]] = [[] for _ in configs]
+    while any(len(epochs) < 6 for epochs in together):
+        for turn, epochs in zip(running, together, strict=True):
+            told = next(turn, None)
+            if isinstance(told, Epoch):
+                epochs.append(_numbers(told))
+    assert together == alone
