@@ -26,7 +26,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 def _engine(*, quick: bool) -> list[Figure]:
     from benchmarks import engine, step
 
-    rounds, images = (1, 256) if quick else (5, 1280)
+    rounds, images = (1, 256) if quick else (5, 768)
     return [*engine.figures(rounds, images), *step.figures(max(3, 3 * rounds))]
 
 

@@ -13,7 +13,9 @@ GFLOP_PER_IMAGE = 0.368
 """Of the reference CNN at 48x48, forward and backward; ``torch.utils.flop_counter`` counts it in tests/test_benchmarks.py."""
 PRODUCT = 2048
 """Rows and columns of the matrices whose product stands for what the machine can do."""
-TUTORIAL, KERAS = "PyTorch tutorial", "Keras on TensorFlow"
+TUTORIAL, KERAS, KERAS_ONEDNN = "PyTorch tutorial", "Keras on TensorFlow as installed", "Keras on TensorFlow with oneDNN"
+PEERS = {KERAS: ("keras", 2.5, 3.0), KERAS_ONEDNN: ("keras_onednn", 2.5, 3.0), TUTORIAL: ("tutorial", 4.0, 5.0)}
+"""Part of a figure's key, target and aim of each."""
 
 
 def figures(rounds: int, images: int) -> list[Figure]:
@@ -35,7 +37,8 @@ def figures(rounds: int, images: int) -> list[Figure]:
         ],
     }
     if importlib.util.find_spec("tensorflow") is not None:
-        ways[KERAS] = _both_ways(KERAS, "peers.keras_reference:train", {"images": images}, cores)
+        for name, onednn in ((KERAS, False), (KERAS_ONEDNN, True)):
+            ways[name] = _both_ways(name, "peers.keras_reference:train", {"images": images, "onednn": onednn}, cores)
     samples = in_turns([one for several in ways.values() for one in several], rounds)
     best = {name: max(several, key=lambda one: Spread.of(rates(samples[one.name])).median).name for name, several in ways.items()}
     return [*_beside_peers(samples, best), *_beside_the_machine(samples, best, precision), *_side_by_side(samples, ways)]
@@ -68,8 +71,9 @@ def _memory(samples: Sequence[Sample]) -> int:
 
 def _beside_peers(samples: Mapping[str, Sequence[Sample]], best: Mapping[str, str]) -> Iterator[Figure]:
     own = samples[best["ferray"]]
-    for peer, target, aim in ((KERAS, 2.5, 3.0), (TUTORIAL, 4.0, 5.0)):
-        key = f"cnn_beside_{'keras' if peer == KERAS else 'tutorial'}"
+    limit = [Sample(one.rate / GFLOP_PER_IMAGE, one.seconds, one.memory) for one in samples["matrix product"]]
+    for peer, (short, target, aim) in PEERS.items():
+        key = f"cnn_beside_{short}"
         title = f"reference CNN, {best['ferray']}"
         if peer not in best:
             reason = "TensorFlow is not installed (pip install -e '.[benchmark]')"
@@ -88,6 +92,15 @@ def _beside_peers(samples: Mapping[str, Sequence[Sample]], best: Mapping[str, st
             aim=aim,
             memory=_memory(own),
             peer_memory=_memory(other),
+        )
+        yield Figure(
+            key=f"limit_beside_{short}",
+            title="if all of it went as fast as the matrix product",
+            unit="images/s",
+            value=Spread.of(rates(limit)),
+            peer=best[peer],
+            peer_value=Spread.of(rates(other)),
+            ratio=ratios(limit, other),
         )
     dense = samples[best["ferray, DNN"]]
     yield Figure(
@@ -122,11 +135,11 @@ def _beside_the_machine(samples: Mapping[str, Sequence[Sample]], best: Mapping[s
 
 
 def _side_by_side(samples: Mapping[str, Sequence[Sample]], ways: Mapping[str, Sequence[Contender]]) -> Iterator[Figure]:
-    for name in ("ferray", TUTORIAL, KERAS):
+    for name in ("ferray", *PEERS):
         if name in ways:
             apart, together = (samples[one.name] for one in ways[name])
             yield Figure(
-                key=f"side_by_side_{'ferray' if name == 'ferray' else 'keras' if name == KERAS else 'tutorial'}",
+                key=f"side_by_side_{'ferray' if name == 'ferray' else PEERS[name][0]}",
                 title=ways[name][0].name,
                 unit="images/s",
                 value=Spread.of(rates(apart)),
