@@ -30,7 +30,17 @@ def _engine(*, quick: bool) -> list[Figure]:
     return [*engine.figures(rounds, images), *step.figures(max(3, 3 * rounds))]
 
 
-PARTS: dict[str, Callable[..., list[Figure]]] = {"engine": _engine}
+def _scaling(*, quick: bool) -> list[Figure]:
+    from benchmarks import capacity, scaling_chart
+
+    if quick:
+        return capacity.figures(1, 10, 8, (2,), 0.1)
+    figures = capacity.figures(5, 200, 200, (2, 4, 8, 16), 0.5)
+    atomic.write(ROOT / "docs" / "images" / "scaling.png", scaling_chart.scaling_chart(capacity.costs_of(figures)))
+    return figures
+
+
+PARTS: dict[str, Callable[..., list[Figure]]] = {"engine": _engine, "scaling": _scaling}
 """What can be measured, by name."""
 
 

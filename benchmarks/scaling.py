@@ -14,6 +14,7 @@ from functools import cache
 from typing import Literal
 
 Station = Literal["training", "driver", "writer"]
+Fitted = Literal["report", "trial"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def demands(costs: Costs, work: Work, checkpoints: float = 0.0) -> tuple[float, 
 
 @cache
 def cycle(slots: int, delay: float, driver: float, writer: float) -> tuple[float, float, float]:
-    """Seconds of one circle, of them at the driver and at the writer, waiting included, with so many trials on their way."""
+    """Seconds of one circle, and of it at the driver and at the writer, waiting included, with so many trials on their way."""
     waiting = [0.0, 0.0]  # trials at the driver and at the writer, on the mean
     seconds, own = delay, [0.0, 0.0]
     for population in range(1, slots + 1):
@@ -116,33 +117,45 @@ def saturation(costs: Costs, work: Work) -> float:
     return (delay + driver + writer) / most if most else math.inf
 
 
-def forecast(costs: Costs, work: Work, *, gpus: int, per_gpu: int = 1, gpus_per_node: int = 8) -> Forecast:
-    """A run on so many GPUs that each train so many trials at a time, whose epochs take ``work.seconds`` there.
+def full(work: Work, slots: int) -> tuple[int, int]:
+    """Equal trials run in waves: how many waves so many slots need, and how many trials a wave then has, the last as many as the others."""
+    waves = math.ceil(work.trials / min(slots, work.trials))
+    return waves, math.ceil(work.trials / waves)
 
-    Equal trials run in waves: so many at a time that the last wave is as full as the others. Nodes start side by side.
-    """
-    slots = min(gpus * per_gpu, work.trials)
-    waves = math.ceil(work.trials / slots)
-    slots = math.ceil(work.trials / waves)
-    many = checkpoints(costs, work, slots)
-    delay, driver, writer = demands(costs, work, many)
+
+def loop_seconds(costs: Costs, work: Work, slots: int) -> float:
+    """From the first trial's beginning to the last one's end, so many at a time."""
+    waves, together = full(work, slots)
+    return waves * work.epochs * cycle(together, *demands(costs, work, checkpoints(costs, work, together)))[0]
+
+
+def forecast(costs: Costs, work: Work, *, gpus: int, per_gpu: int = 1, gpus_per_node: int = 8) -> Forecast:
+    """A run on so many GPUs that each train so many trials at a time, in epochs of ``work.seconds`` there; nodes start side by side."""
+    waves, slots = full(work, gpus * per_gpu)
+    delay, driver, writer = demands(costs, work, checkpoints(costs, work, slots))
     seconds, _, _ = cycle(slots, delay, driver, writer)
-    start = costs.start + (costs.node if gpus > gpus_per_node else 0.0)
-    wall = start + waves * work.epochs * seconds
-    ideal = waves * work.epochs * work.seconds
+    wall = costs.start + (costs.node if gpus > gpus_per_node else 0.0) + loop_seconds(costs, work, slots)
     uses: dict[Station, float] = {
         "training": delay / seconds,
         "driver": slots * driver / seconds,
         "writer": slots * writer / seconds,
     }
-    return Forecast(wall, ideal, gpus * wall / 3600, uses)
+    return Forecast(wall, waves * work.epochs * work.seconds, gpus * wall / 3600, uses)
+
+
+def fitted(costs: Costs, field: Fitted, work: Work, slots: int, seconds: float) -> Costs:
+    """The costs with the driver's ``report`` or ``trial`` such that so many trials at a time need the measured seconds, without the start.
+
+    Zero where they need less than that even without it.
+    """
+    low, high = 0.0, max(1e-9, seconds)
+    for _ in range(50):
+        guess = (low + high) / 2
+        short = loop_seconds(replace(costs, **{field: guess}), work, slots) < seconds
+        low, high = (guess, high) if short else (low, guess)
+    return replace(costs, **{field: low})
 
 
 def broadcast_seconds(size: float, nodes: int, bandwidth: float) -> float:
-    """Seconds until a data set of ``size`` bytes is on every node, at ``bandwidth`` bytes/s each: in every round each node with it serves one."""
-    return math.ceil(math.log2(nodes + 1)) * size / bandwidth if nodes else 0.0
-
-
-def without_checkpoints(costs: Costs) -> Costs:
-    """The same where trials leave none."""
-    return replace(costs, checkpoint=0.0)
+    """Until ``size`` bytes are on every node, at ``bandwidth`` bytes/s each: in every round each node that has them serves another."""
+    return math.ceil(math.log2(nodes + 1)) * size / bandwidth

@@ -1,7 +1,4 @@
-"""Training without a network in the workers of Ray, for tests of placement: each trial leaves where it ran, and from when to when.
-
-Neither ferray.training nor PyTorch is loaded there, so that a dozen of workers start in seconds.
-"""
+"""Training without a network in the workers of Ray, for tests of placement: each trial leaves where it ran, and from when to when."""
 
 from __future__ import annotations
 
@@ -12,25 +9,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import ray
+
+from benchmarks import paced
 
 FOLDER = "FERRAY_TEST_PRETENCE"
 PATIENCE = 150.0
 
 
 def install() -> None:
-    """Puts the pretence in the place of what trains; the hook of each worker's start."""
-    for name, content in {
-        "ferray.training": {"fit": fit, "__path__": []},
-        "ferray.training.state": {"dump_state": None, "load_state": None},
-        "torch": {"version": SimpleNamespace(cuda="13.0"), "cuda": SimpleNamespace(is_available=lambda: False), "__path__": []},
-    }.items():
-        module = ModuleType(name)
-        vars(module).update(content)
-        sys.modules[name] = module
+    """The hook of each worker's start."""
+    paced.replace_training(fit)
 
 
 def fit(config: Any, data: Any, state: Any = None, **options: Any) -> Iterator[Any]:
@@ -46,13 +37,7 @@ def fit(config: Any, data: Any, state: Any = None, **options: Any) -> Iterator[A
         time.sleep(0.02)
     time.sleep(0.2)
     mark.write_text(json.dumps({"place": place, "begun": begun, "ended": time.time()}))
-    row = {"epoch": 1, "seconds": 1.0, "images_per_second": 1.0, "train_loss": 1.0, "validation_loss": 1.0, "validation_accuracy": 0.5}
-    nothing: dict[str, Any] = {"probabilities": {}, "selected_probabilities": {}, "selected_weights": {}, "pretrained": None}
-    hidden = sys.modules.pop("torch")  # Tune would look for tensors of it in what is reported
-    try:
-        yield SimpleNamespace(row=row, selected_epoch=1, diverged=False, parameters=1, **nothing)
-    finally:
-        sys.modules["torch"] = hidden
+    yield from paced.epoch(1, time.time() - begun)
 
 
 @contextmanager
