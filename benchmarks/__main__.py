@@ -36,7 +36,17 @@ def _gpu(*, quick: bool) -> list[Figure]:
     return gpu.figures(2 if quick else 5, quick=quick)
 
 
-PARTS: dict[str, Callable[..., list[Figure]]] = {"engine": _engine, "gpu": _gpu}
+def _scaling(*, quick: bool) -> list[Figure]:
+    from benchmarks import capacity, scaling_chart
+
+    if quick:
+        return capacity.figures(1, 10, 8, (2,), 0.1)
+    figures = capacity.figures(5, 200, 200, (2, 4, 8, 16), 0.5)
+    atomic.write(ROOT / "docs" / "images" / "scaling.png", scaling_chart.scaling_chart(capacity.costs_of(figures)))
+    return figures
+
+
+PARTS: dict[str, Callable[..., list[Figure]]] = {"engine": _engine, "scaling": _scaling, "gpu": _gpu}
 """What can be measured, by name."""
 
 

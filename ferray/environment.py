@@ -10,9 +10,15 @@ from pathlib import Path
 
 import ferray
 
+KERNELS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
+"""Instructions of processors by which PyTorch's libraries choose how they compute, as Linux calls them."""
+
 
 def describe() -> dict[str, str | bool | None]:
-    """Versions, commit (None where ferray does not run from a git checkout), whether that tree was dirty, host and processor."""
+    """Versions, commit (None where ferray does not run from a git checkout), whether that tree was dirty, host and processor.
+
+    ``instructions`` are those of the processor by which libraries choose their kernels, and with them the order of sums.
+    """
     commit = _git("rev-parse", "HEAD")
     return {
         "ferray": ferray.__version__,
@@ -23,6 +29,7 @@ def describe() -> dict[str, str | bool | None]:
         "host": platform.node(),
         "platform": platform.platform(),
         "processor": processor(),
+        "instructions": instructions(),
     }
 
 
@@ -54,3 +61,14 @@ def processor() -> str:
     except OSError:
         return platform.processor()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+@cache
+def instructions() -> str | None:
+    """Which of the instructions that decide on kernels the processor has (``avx2, avx512f``); None where the system does not tell."""
+    try:
+        words = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore").split()
+    except OSError:
+        return None
+    there = set(words)
+    return ", ".join(name for name in KERNELS if name in there) or None

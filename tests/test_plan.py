@@ -177,6 +177,12 @@ def test_a_study_that_this_machine_cannot_run_is_told_so_and_not_probed(tmp_path
         ({"gpus": 0.25}, Machine(16, 2), 8),
         ({"gpus": 0.25}, Machine(3, 2), 3),
         ({"gpus": 0.4}, Machine(16, 2), 4),  # two on each GPU; no trial has parts of both
+        ({"gpus": 0.3333}, Machine(16, 2), 6),
+        ({"gpus": 0.1667}, Machine(16, 2), 12),  # a sixth, which Ray rounds
+        ({"gpus": 0.335}, Machine(16, 2), 4),
+        ({"gpus": 0.5}, Machine.of([(8, 0), (1, 1), (8, 2)], "the cluster"), 5),  # one node has a processor for one trial only
+        ({"gpus": 2.0}, Machine.of([(8, 1), (8, 3)], "the cluster"), 1),
+        ({"cpus": 3.0}, Machine.of([(4, 0), (5, 1)], "the cluster"), 2),
         ({"gpus": 2.0}, Machine(16, 3), 1),
         ({"gpus": 1.0}, Machine(16, 0), 0),
     ],

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ferray.errors import LedgerError
-from ferray.ledger import Ledger
+from ferray.ledger import Ledger, attempts
 from ferray.ledger import writer as writer_module
 from ferray.ledger.writer import LedgerWriter, StaleAttemptError
 
@@ -125,6 +125,53 @@ def test_a_checkpoint_with_a_changed_bit_is_not_gone_on_from(tmp_path: Path) -> 
     content[500] ^= 1
     file.write_bytes(content)
     assert writer.begin(KEY, {}).checkpoint is None
+
+
+def test_the_record_tells_which_epochs_were_trained_elsewhere(tmp_path: Path) -> None:
+    here, there = {"host": "a", "device": "cpu"}, {"host": "b", "device": "cuda"}
+
+    def attempt(environment: dict[str, str], epochs: list[int], checkpoint: bytes | None = None) -> tuple[LedgerWriter, int]:
+        writer = LedgerWriter(tmp_path)
+        begun = writer.begin(KEY, {}, None, environment)
+        for epoch in epochs:
+            writer.append(KEY, begun.attempt, row(epoch), checkpoint)
+        return writer, begun.attempt
+
+    attempt(there, [1, 2])[0].close()  # of which nothing stands, since there is no checkpoint
+    attempt(here, [1, 2, 3], b"state")[0].close()
+    attempt(there, [])[0].close()  # died before its first epoch
+    attempt(here, [4])[0].close()  # goes on where it was
+    attempt(there, [4, 5], b"state")[0].close()
+    writer, number = attempt(here, [6])
+    writer.finish(KEY, number, {**SUMMARY, "environment": here})
+    record = Ledger(tmp_path).record(KEY)
+    assert record is not None
+    assert record["elsewhere"] == [{"from_epoch": 4, "to_epoch": 5, "environment": there}]
+
+
+def test_a_trial_that_fails_before_its_first_epoch_elsewhere_tells_where_its_epochs_are_from(tmp_path: Path) -> None:
+    writer = LedgerWriter(tmp_path)
+    begun = writer.begin(KEY, {}, None, {"device": "cpu"})
+    writer.append(KEY, begun.attempt, row(1), b"state")
+    again = writer.begin(KEY, {}, None, {"device": "cuda"})
+    writer.finish(KEY, again.attempt, {**FAILED, "environment": {"device": "cuda"}})
+    record = Ledger(tmp_path).record(KEY)
+    assert record is not None
+    assert record["elsewhere"] == [{"from_epoch": 1, "to_epoch": 1, "environment": {"device": "cpu"}}]
+
+
+def test_an_attempts_file_of_an_earlier_version_tells_of_no_environment(tmp_path: Path) -> None:
+    writer = LedgerWriter(tmp_path)
+    begun = writer.begin(KEY, {}, None, {"device": "cpu"})
+    writer.append(KEY, begun.attempt, row(1), b"state")
+    file = Ledger(tmp_path).attempts_file(KEY)
+    file.write_text('{"number": 1, "started": "2026-01-01T00:00:00+00:00"}')
+    assert attempts.environments(file) == []
+    again = writer.begin(KEY, {}, None, {"device": "cuda"})
+    writer.append(KEY, again.attempt, row(2))
+    assert attempts.environments(file) == [{"device": "cuda"}]
+    writer.finish(KEY, again.attempt, {**SUMMARY, "environment": {"device": "cuda"}})
+    assert "elsewhere" not in (Ledger(tmp_path).record(KEY) or {})
 
 
 def test_the_record_tells_when_the_first_of_all_attempts_began(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from ferray.analysis.comparison import (
 )
 from ferray.analysis.comparison_tables import ROWS_ON_PAGE, effects_table, others_table
 from ferray.analysis.details import status_counts
+from ferray.analysis.devices import between
 from ferray.analysis.differences import LOOKED_AT
 from ferray.analysis.fonts import families, lettered
 from ferray.analysis.matches import FACTORIAL, Match
@@ -61,7 +62,7 @@ def make_comparison(first: Results, second: Results, *, folder: str | os.PathLik
     page = _page(info, [*first.variants, *second.variants, *info.names])
     told = summary(info)
     openings = [seal.record_opening(results, "compare") for results in (first, second)]
-    warnings = _remarks((first, second), info.names)
+    warnings = [*between(first, second, info.names), *_remarks((first, second), info.names)]
     warnings += [f"That the test set was opened for this page could not be written down: {fault}." for fault in openings if fault]
     context = {
         "title": f"{info.names[0]} and {info.names[1]}",

@@ -8,6 +8,7 @@ from typing import Any
 from ferray.analysis.chance import chance_sentences
 from ferray.analysis.claims import Claim
 from ferray.analysis.constant import constant_sentences
+from ferray.analysis.devices import device_sentences
 from ferray.analysis.divergence import divergence_claims, divergence_remarks
 from ferray.analysis.results import Results
 from ferray.analysis.twins import twin_sentences
@@ -18,14 +19,15 @@ from ferray.config import flatten
 def remarks(results: Results, divergences: Sequence[Claim] | None = None) -> list[str]:
     """What a reader must know before any number; ``divergences`` are the claims of ``divergence_claims`` where they are at hand.
 
-    Figures that are absent, with the reason; images that two splits share; a baseline that is no better than one answer; variants that lose
-    trainings; trials of one answer; settings that reached nothing.
+    Figures that are absent, with the reason; images that two splits share; kinds of devices that variants were compared across; a baseline
+    that is no better than one answer; variants that lose trainings; trials of one answer; settings that reached nothing.
 
     Empty where all is well.
     """
     return [
         *_missing(results),
         *near_identical(results),
+        *device_sentences(results),
         *chance_sentences(results),
         *divergence_remarks(divergence_claims(results) if divergences is None else divergences),
         *constant_sentences(results),

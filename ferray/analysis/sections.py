@@ -26,6 +26,7 @@ from ferray.analysis.accuracy import ModelsInfo, draw_models, models_info
 from ferray.analysis.claims import Claim
 from ferray.analysis.confusion import ANNOTATED, ConfusionInfo, PairsInfo, confusion_info, draw_confusion, draw_pairs, pairs_info
 from ferray.analysis.curves import CurvesInfo, curves_info, draw_curves
+from ferray.analysis.devices import device_notes
 from ferray.analysis.divergence import divergence_claims
 from ferray.analysis.effects import effect_claims
 from ferray.analysis.examples import ExamplesInfo, draw_examples, examples_info
@@ -268,6 +269,7 @@ def _details(page: Page, results: Results) -> dict[str, Any]:
         "lost": lost,
         "damaged": [damage for damage in results.damaged if damage.key not in told],
         "environments": details.environments(results),
+        "device_notes": device_notes(results),
         "plan": details.plan_parts(results),
         "searches": results.trials["sample"].nunique() > 1,
         "images": [(results.split_labels.get(split, "training"), sum(own.values())) for split, own in results.data["counts"].items()],

@@ -231,6 +231,7 @@ def _as_object(entry: Entry) -> dict[str, Any]:
         "selected_epoch": entry.selected_epoch,
         "validation_accuracy": entry.accuracy,
         "seconds": entry.seconds,
+        "devices": [{"kind": one.kind, "model": one.model, "precision": one.precision} for one in entry.devices],
         "when": None if entry.when is None else entry.when.isoformat(),
         "data": entry.data,
         "config": entry.config,

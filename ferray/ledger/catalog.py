@@ -13,6 +13,7 @@ from typing import Any, get_args
 from ferray import study_file
 from ferray.config import Config, field_names, flatten
 from ferray.errors import ConfigError, LedgerError, nearest
+from ferray.ledger.devices import Device, devices
 from ferray.ledger.reading import Ledger, Status
 
 SHORTEST = 8
@@ -52,6 +53,8 @@ class Entry:
     seconds: float | None
     when: datetime | None
     """When it ended, or its newest epoch was written."""
+    devices: tuple[Device, ...] = ()
+    """That trained its epochs, in order; of more than one where it went on elsewhere."""
 
     @property
     def seed(self) -> int | None:
@@ -192,6 +195,7 @@ def changed(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _entry(ledger: Ledger, key: str, places: tuple[Place, ...]) -> Entry:
+    status: Status
     try:
         identity = ledger.trial(key)
         config, data = dict(identity["config"]), identity.get("data")
@@ -199,13 +203,15 @@ def _entry(ledger: Ledger, key: str, places: tuple[Place, ...]) -> Entry:
         if record is None:
             rows = ledger.epochs(key)
             seconds = sum(row.get("seconds") or 0.0 for row in rows)
-            return Entry(key, ledger.status(key), places, config, data, len(rows), None, None, seconds, _written(ledger, key))
+            status, when, by = ledger.status(key), _written(ledger, key), tuple(devices(ledger, key, None))
+            return Entry(key, status, places, config, data, len(rows), None, None, seconds, when, by)
         selected = record["selected_epoch"]
         accuracy = None if selected is None else ledger.epoch(key, selected).get("validation_accuracy")
         when = datetime.fromisoformat(record["ended"]).astimezone()
-        return Entry(key, record["status"], places, config, data, record["epochs"], selected, accuracy, record["seconds"], when)
+        by = tuple(devices(ledger, key, record))
+        return Entry(key, record["status"], places, config, data, record["epochs"], selected, accuracy, record["seconds"], when, by)
     except FileNotFoundError:  # it has just begun, or lost a file
-        status: Status = "damaged" if ledger.record_file(key).exists() else ledger.status(key)
+        status = "damaged" if ledger.record_file(key).exists() else ledger.status(key)
     except (LedgerError, LookupError, TypeError, ValueError):
         status = "damaged"
     return Entry(key, status, places, {}, None, 0, None, None, None, _written(ledger, key))

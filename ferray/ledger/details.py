@@ -10,7 +10,11 @@ from typing import Any
 from ferray.config import flatten
 from ferray.errors import LedgerError
 from ferray.ledger import catalog, openings, tables
+from ferray.ledger.devices import devices, elsewhere, joined
 from ferray.ledger.reading import Ledger, file_digest
+
+OF_THEIR_OWN = ("environment", "elsewhere", "error", "digests", "key")
+"""What of a record stands beside it, not in it."""
 
 
 def details(ledger: Ledger, key: str, *, test: bool = False) -> dict[str, Any]:
@@ -55,8 +59,10 @@ def details(ledger: Ledger, key: str, *, test: bool = False) -> dict[str, Any]:
         "data_name": _data_name(ledger, identity.get("data")),
         "engine": identity.get("engine"),
         "code": identity.get("files") or {},
-        "record": {name: value for name, value in record.items() if name not in ("environment", "error", "digests", "key")},
+        "record": {name: value for name, value in record.items() if name not in OF_THEIR_OWN},
+        "device": joined(devices(ledger, key, record or None)),
         "environment": record.get("environment") or {},
+        "elsewhere": elsewhere(record),
         "epochs": rows,
         "files": files,
         "error": record.get("error"),
@@ -73,6 +79,8 @@ def page(found: dict[str, Any]) -> Iterator[str]:
         attempts = f", {record['attempts']} attempts" if record.get("attempts", 1) > 1 else ""
         size = f"{record['parameters']:,} parameters" if record.get("parameters") else "parameters not known"
         yield f"  {record['epochs']} epochs in {record['seconds']:.1f} s, ended {record['ended']}{attempts}; {size}"
+    if found["device"] != "-":
+        yield f"  on {found['device']}"
     stopped = record.get("stopped")
     if stopped:
         yield f"  stopped early by {stopped['scheduler']} at epoch {stopped['epoch']}: {stopped['reason']}"
@@ -90,8 +98,15 @@ def page(found: dict[str, Any]) -> Iterator[str]:
     yield from ("", "config, as it is by default")
     yield from _pairs({name: value for name, value in flatten(found["config"]).items() if name not in found["changed"]})
     if found["environment"]:
-        yield from ("", "environment")
+        yield from ("", f"environment{' of the last epochs' if found['elsewhere'] else ''}")
         yield from _pairs(found["environment"])
+    for one in found["elsewhere"]:
+        other = {name: value for name, value in one["environment"].items() if found["environment"].get(name) != value}
+        yield from (
+            "",
+            f"epochs {one['from_epoch']} to {one['to_epoch']} were trained elsewhere{'' if other else ', on what is unknown'}",
+        )
+        yield from _pairs(other)
     if found["epochs"]:
         yield from ("", "epochs (* is the selected one; --test opens the figures on test)")
         yield from (f"  {line}" for line in _epochs(found["epochs"], record.get("selected_epoch")))

@@ -6,6 +6,7 @@
     trials/<key>/predictions.npz      class probabilities of every validation and test image, at the selected and the last epoch
     trials/<key>/weights.safetensors  the network at the selected epoch, where the study keeps weights
     trials/<key>/record.json          how it ended, written last; a trial without it is unfinished
+    trials/<key>/attempts.json        how often it was begun, and on what its epochs were trained so far
     trials/<key>/checkpoint.pt        where a trial goes on that is unfinished, failed or stopped early
     trials/<key>/lock                 held by the driver whose trial is writing
     data/<fingerprint>/               classes, counts, labels and images that the report shows
@@ -41,7 +42,7 @@ DEFAULT_STORAGE = "ferray_results"
 
 RECORD: dict[str, Any] = {"key": str, "status": str, "digests": dict, "epochs": int, "seconds": int | float, "ended": str}
 """What every record has."""
-KNOWN: dict[str, Any] = {"selected_epoch": int, "attempts": int, "error": dict, "environment": dict, "stopped": dict}
+KNOWN: dict[str, Any] = {"selected_epoch": int, "attempts": int, "error": dict, "environment": dict, "elsewhere": list, "stopped": dict}
 """What a record may have, or null in its place."""
 
 Status = Literal["finished", "diverged", "stopped", "failed", "running", "interrupted", "missing", "damaged"]
@@ -98,6 +99,9 @@ class Ledger:
 
     def checkpoint_file(self, key: str) -> Path:
         return self.trial_folder(key) / "checkpoint.pt"
+
+    def attempts_file(self, key: str) -> Path:
+        return self.trial_folder(key) / "attempts.json"
 
     def lock_file(self, key: str) -> Path:
         return self.trial_folder(key) / "lock"

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ferray.ledger.catalog import Entry
+from ferray.ledger.devices import joined
 
 MOST_IN_A_TERMINAL = 1000
 """Rows that rich lays out in about a second; more are printed as aligned text."""
@@ -46,7 +47,7 @@ def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-TRIAL_COLUMNS = ("key", "study", "variant", "sample", "seed", "status", "epochs", "selected", "val. accuracy", "seconds", "when")
+TRIAL_COLUMNS = ("key", "study", "variant", "sample", "seed", "status", "epochs", "selected", "val. accuracy", "seconds", "device", "when")
 
 
 def trial_row(entry: Entry, digits: int) -> tuple[str, ...]:
@@ -65,6 +66,7 @@ def trial_row(entry: Entry, digits: int) -> tuple[str, ...]:
         _number(entry.selected_epoch),
         "-" if entry.accuracy is None else f"{entry.accuracy:.4f}",
         "-" if entry.seconds is None else f"{entry.seconds:.1f}",
+        joined(entry.devices),
         moment(entry.when),
     )
 

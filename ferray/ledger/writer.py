@@ -15,7 +15,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -25,6 +25,8 @@ from numpy.typing import NDArray
 
 from ferray import atomic
 from ferray.errors import LedgerError
+from ferray.ledger import attempts
+from ferray.ledger.attempts import Attempt
 from ferray.ledger.lock import acquire
 from ferray.ledger.reading import FORMAT, Ledger, file_digest
 
@@ -45,12 +47,6 @@ class Begun:
     checkpoint: bytes | None = None
 
 
-@dataclass(frozen=True)
-class _Attempt:
-    number: int  # from 1, over all drivers
-    started: str  # when the first one did
-
-
 class StaleAttemptError(LedgerError):
     """A trial that was given up for lost, and begun anew, still tried to write."""
 
@@ -63,8 +59,7 @@ class LedgerWriter:
         self._ledger = Ledger(storage)
         self._retry_failed = retry_failed
         self._locks: dict[str, IO[bytes]] = {}
-        self._attempts: dict[str, _Attempt] = {}
-        self._environments: dict[str, Mapping[str, Any] | None] = {}
+        self._attempts: dict[str, Attempt] = {}
         with _storage_errors(self._ledger.path):
             self._ledger.path.mkdir(parents=True, exist_ok=True)
             if not (self._ledger.path / "ledger.json").exists():
@@ -85,18 +80,15 @@ class LedgerWriter:
                     return Begun("busy")
                 self._locks[key] = lock
             try:
-                begun = self._open(key, identity, rule)
+                return self._open(key, identity, rule, environment)
             except BaseException:
                 self._close(key)
                 raise
-            if begun.outcome == "run":
-                self._environments[key] = environment
-            return begun
 
-    def _open(self, key: str, identity: Mapping[str, Any], rule: Mapping[str, Any] | None) -> Begun:
+    def _open(self, key: str, identity: Mapping[str, Any], rule: Mapping[str, Any] | None, environment: Mapping[str, Any] | None) -> Begun:
         if self._ledger.status(key, verify=True) == "damaged":
             self._set_aside(key)
-            return self.begin(key, identity, rule)
+            return self.begin(key, identity, rule, environment)
         record = self._ledger.record(key)
         if record is not None:
             if not self._goes_on(record, rule):
@@ -106,9 +98,10 @@ class LedgerWriter:
             os.replace(self._ledger.record_file(key), self._ledger.trial_folder(key) / f"{word}-{record['attempts']}.json")
         for half_written in self._ledger.trial_folder(key).glob(".*"):  # by a driver that was killed
             half_written.unlink()
-        attempt = self._attempts[key] = self._next_attempt(key)
+        checkpoint = self._checkpoint(key)
+        attempt = self._attempts[key] = attempts.begin(self._ledger.attempts_file(key), environment, resumes=checkpoint is not None)
         _write_json(self._ledger.identity_file(key), {"key": key, **identity})
-        return Begun("run", attempt.number, self._checkpoint(key))
+        return Begun("run", attempt.number, checkpoint)
 
     def _goes_on(self, record: Mapping[str, Any], rule: Mapping[str, Any] | None) -> bool:
         if record["status"] == "stopped":
@@ -120,8 +113,11 @@ class LedgerWriter:
 
         The row goes first: a crash between the two repeats an epoch, with the same numbers, and loses none.
         """
-        self._check(key, attempt)
+        current = self._check(key, attempt)
         with _storage_errors(self._ledger.trial_folder(key)):
+            if not current.is_placed:
+                self._attempts[key] = current.placed(int(row["epoch"]))
+                self._attempts[key].write(self._ledger.attempts_file(key))
             rows = [earlier for earlier in self._ledger.epochs(key) if earlier["epoch"] < row["epoch"]]
             lines = [json.dumps(_finite(one), allow_nan=False) for one in [*rows, row]]
             atomic.write(self._ledger.epochs_file(key), ("\n".join(lines) + "\n").encode())
@@ -139,9 +135,10 @@ class LedgerWriter:
         """Closes a trial for good: predictions and weights first, the record last.
 
         ``summary`` holds status, selected_epoch, parameters, environment and error, and ``stopped`` for a trial that was stopped early;
-        the writer adds the rest. ``weights`` is the content of a safetensors file.
+        the writer adds the rest, with ``elsewhere`` where epochs were trained in another environment than the last ones.
+        ``weights`` is the content of a safetensors file.
         """
-        started = self._check(key, attempt).started
+        current = self._check(key, attempt)
         with _storage_errors(self._ledger.trial_folder(key)):
             if predictions:
                 _write_arrays(self._ledger.predictions_file(key), predictions)
@@ -151,11 +148,13 @@ class LedgerWriter:
             places = (ledger.identity_file(key), ledger.epochs_file(key), ledger.predictions_file(key), ledger.weights_file(key))
             files = [file for file in places if file.exists()]
             rows = self._ledger.epochs(key)
+            elsewhere = current.elsewhere(len(rows))
             record = {
                 "key": key,
                 **summary,
+                **({"elsewhere": elsewhere} if elsewhere else {}),
                 "epochs": len(rows),
-                "started": started,
+                "started": current.started,
                 "ended": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seconds": sum(row["seconds"] for row in rows),
                 "attempts": attempt,
@@ -181,7 +180,7 @@ class LedgerWriter:
         """
         if key in self._attempts:
             nothing = {"selected_epoch": None, "parameters": None, "error": None}
-            summary = {"status": "stopped", **nothing, "environment": self._environments[key], "stopped": dict(stopped)}
+            summary = {"status": "stopped", **nothing, "environment": self._attempts[key].environment, "stopped": dict(stopped)}
             self.finish(key, self._attempts[key].number, summary)
 
     def release(self, key: str, attempt: int) -> None:
@@ -196,7 +195,6 @@ class LedgerWriter:
 
     def _close(self, key: str) -> None:
         self._attempts.pop(key, None)
-        self._environments.pop(key, None)
         lock = self._locks.pop(key, None)
         if lock is not None:
             lock.close()
@@ -240,17 +238,6 @@ class LedgerWriter:
         self._close(key)
         return place
 
-    def _next_attempt(self, key: str) -> _Attempt:
-        """Counts attempts on disk, so that they are known over all drivers, with the beginning of the first."""
-        file = self._ledger.trial_folder(key) / "attempts.json"
-        try:
-            last = json.loads(file.read_text(encoding="utf-8"))
-            attempt = _Attempt(last["number"] + 1, last["started"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            attempt = _Attempt(1, datetime.now(UTC).isoformat(timespec="seconds"))
-        _write_json(file, asdict(attempt))
-        return attempt
-
     def _checkpoint(self, key: str) -> bytes | None:
         """The newest checkpoint; None where there is none, or its bytes are not those that were written."""
         try:
@@ -260,7 +247,7 @@ class LedgerWriter:
         digest, checkpoint = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
         return checkpoint if hashlib.sha256(checkpoint).digest() == digest else None
 
-    def _check(self, key: str, attempt: int) -> _Attempt:
+    def _check(self, key: str, attempt: int) -> Attempt:
         current = self._attempts.get(key)
         if current is None or current.number != attempt:
             raise StaleAttemptError(f"attempt {attempt} of trial {key} is over; another has taken its place")

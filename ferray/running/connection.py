@@ -53,10 +53,10 @@ def check_resources(study: Study, address: str | None) -> None:
 
 
 def there() -> Machine:
-    """What Ray has, on all of its nodes."""
-    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    name = "this machine" if len(ray.nodes()) == 1 else "the cluster"  # type: ignore[no-untyped-call]
-    return Machine(resources.get("CPU", 0), resources.get("GPU", 0), name)
+    """What Ray has, node by node."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    name = "this machine" if len(nodes) == 1 else "the cluster"
+    return Machine.of(((node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes), name)
 
 
 def _check_address(address: str) -> None:

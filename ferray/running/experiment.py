@@ -71,8 +71,10 @@ def experiments(
                 threading.Thread(target=_load_loggers, daemon=True).start()
                 connect(address)
             with terminated_as_interrupted():  # again, since ray.init has put a handler of its own in the place of ours
-                if is_ours and not cluster_address(address):  # a cluster may still grow
+                if is_ours and not cluster_address(address):
                     there().check(study)
+                elif (lack := there().lack(study)) is not None:  # a cluster may still grow
+                    progress.display.say(f"{lack}; waiting for a node that has it")
                 actor = _actor_here(LedgerWriter, str(ledger.path), retry_failed=retry_failed)
                 yield lambda trials: _run(study, plan, trials, data, actor, ledger, progress, meter)
         finally:

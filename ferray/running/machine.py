@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,13 +19,24 @@ def cluster_address(given: str | None) -> str | None:
     return given or os.environ.get("RAY_ADDRESS") or None
 
 
+ROUNDED = 5e-4
+"""By so much of a GPU fractions that are meant to fill it may exceed it: Ray places six times 0.1667 on one."""
+
+
 @dataclass(frozen=True)
 class Machine:
-    """Processors and GPUs of this machine, or of all nodes of a cluster."""
+    """Processors and GPUs of this machine, or of all nodes of a cluster; ``nodes`` has both of each node, and is empty for one machine."""
 
     processors: float
     gpus: float
     name: str = "this machine"
+    nodes: tuple[tuple[float, float], ...] = ()
+
+    @classmethod
+    def of(cls, nodes: Iterable[tuple[float, float]], name: str) -> Machine:
+        """All nodes together; each is given by its processors and GPUs."""
+        each = tuple(nodes)
+        return cls(sum(processors for processors, _ in each), sum(gpus for _, gpus in each), name, each)
 
     @classmethod
     def here(cls, *, gpus: bool) -> Machine:
@@ -36,24 +49,61 @@ class Machine:
         return cls(os.cpu_count() or 1, found)
 
     def slots(self, study: Study) -> int:
-        """How many of the study's trials run on it at a time; 0 where it lacks what one asks for."""
-        by_processors = int(self.processors / study.processors + 1e-9)
-        if not study.gpus:
-            return by_processors
-        # Ray never takes a fraction of one GPU together with a fraction of another.
-        by_gpus = int(self.gpus / study.gpus + 1e-9) if study.gpus >= 1 else int(self.gpus) * int(1 / study.gpus + 1e-9)
-        return min(by_processors, by_gpus)
+        """How many of the study's trials run on it at a time; 0 where it lacks what one asks for.
 
-    def check(self, study: Study) -> None:
-        """Raises ResourceError where a trial asks for more than there is, with what to write instead."""
+        A trial lies on one node, and a fraction of a GPU on one GPU.
+        """
+        return sum(_slots(processors, gpus, study) for processors, gpus in self._each)
+
+    @property
+    def _each(self) -> tuple[tuple[float, float], ...]:
+        return self.nodes or ((self.processors, self.gpus),)
+
+    def lack(self, study: Study) -> str | None:
+        """What a trial asks for and no node has, with what to write instead; None where one of them runs it."""
         if study.gpus > self.gpus:
             has = f"{self.gpus:g}" if self.gpus else "none"
             by = " that torch finds" if self.name == "this machine" else ""
             instead = f"write gpus: {self.gpus:g} or less" if self.gpus else "leave `gpus` out to train on processors"
-            raise ResourceError(f"each trial asks for {study.gpus:g} GPU (`gpus` in the study), and {self.name} has {has}{by}; {instead}")
+            return f"each trial asks for {study.gpus:g} GPU (`gpus` in the study), and {self.name} has {has}{by}; {instead}"
         if study.processors > self.processors:
             asked = f"`cpus` in the study: write cpus: {self.processors:g} or less"
             if study.cpus is None:
                 asked = f"as many as its `threads`: write base.threads: {self.processors:g} or less, or fewer `cpus`"
             each = f"each trial asks for {study.processors:g} processor{'s' * (study.processors != 1)}"
-            raise ResourceError(f"{each}, and {self.name} has {self.processors:g} ({asked})")
+            return f"{each}, and {self.name} has {self.processors:g} ({asked})"
+        if self.slots(study):
+            return None
+        return f"each trial asks for {_both(study.processors, study.gpus)} on one node, and {self.name} has {self.told}"
+
+    def check(self, study: Study) -> None:
+        """Raises ResourceError where a trial asks for more than there is, with what to write instead."""
+        lack = self.lack(study)
+        if lack is not None:
+            raise ResourceError(lack)
+
+    @property
+    def told(self) -> str:
+        """Processors and GPUs in words, node by node where these differ from the whole: ``nodes of 4 processors and no GPU``."""
+        if len(self._each) == 1:
+            return _both(self.processors, self.gpus)
+        return f"nodes of {'; '.join(_both(*node) for node in sorted(set(self._each)))}"
+
+
+def is_connected() -> bool:
+    """Whether this process has joined or started Ray before, as in a notebook: trials then run there."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
+
+
+def _both(processors: float, gpus: float) -> str:
+    of_gpus = f"{gpus:g} GPU{'s' * (gpus > 1)}" if gpus else "no GPU"
+    return f"{processors:g} processor{'s' * (processors != 1)} and {of_gpus}"
+
+
+def _slots(processors: float, gpus: float, study: Study) -> int:
+    by_processors = int(processors / study.processors + 1e-9)
+    if not study.gpus:
+        return by_processors
+    by_gpus = int(gpus / study.gpus + 1e-9) if study.gpus >= 1 else int(gpus) * int((1 + ROUNDED) / study.gpus)
+    return min(by_processors, by_gpus)

@@ -15,7 +15,7 @@ from ferray.running.check import check
 from ferray.running.confirmation import NOTHING_AFTER, Confirmation, choices, confirmation
 from ferray.running.display import note
 from ferray.running.estimate import Pace, counted, duration, from_ledger, from_probe, makespan
-from ferray.running.machine import Machine, cluster_address
+from ferray.running.machine import Machine, cluster_address, is_connected
 
 if TYPE_CHECKING:
     from ferray.data import Dataset
@@ -132,7 +132,7 @@ def make_plan(
     states = {key: _state(ledger, trial) for key, trial in unique.items()}
     epochs = {key: 0 if states[key] == "in the ledger" else ledger.resumable_epochs(key) for key in unique}
     address = None if local else cluster_address(address)
-    machine = _cluster(address) if address else Machine.here(gpus=study.gpus > 0)
+    machine = _cluster(address) if address or (is_connected() and not local) else Machine.here(gpus=study.gpus > 0)
     slots = min(1, machine.slots(study)) if local else machine.slots(study)
     plan = Plan(study.name, _described(data), trials, states, epochs, retry_failed, machine, slots, study.processors, study.gpus, Pace())
     todo = plan.to_run
@@ -157,7 +157,7 @@ def _state(ledger: Ledger, trial: Trial) -> str:
     return "half-trained" if status in ("interrupted", "stopped") and ledger.resumable_epochs(trial.key) else "to run"
 
 
-def _cluster(address: str) -> Machine:
+def _cluster(address: str | None) -> Machine:
     """What a running cluster has now."""
     import ray
 
@@ -217,7 +217,7 @@ def _of_tuning(plan: Plan) -> list[str]:
 def _time(plan: Plan) -> str:
     if not plan.slots:
         asked = counted(plan.processors, "processor") + (f" and {counted(plan.gpus, 'GPU')}" if plan.gpus else "")
-        has = f"{plan.machine.processors:g} and {plan.machine.gpus:g}" if plan.gpus else f"{plan.machine.processors:g}"
+        has = plan.machine.told if plan.gpus or plan.machine.nodes else f"{plan.machine.processors:g}"
         return f"{plan.machine.name} cannot run it: each trial asks for {asked}, and it has {has}"
     wall, trial_seconds = plan.seconds, plan.trial_seconds
     if wall is None or trial_seconds is None:

@@ -21,7 +21,7 @@ from ferray.running.check import check
 from ferray.running.display import Display, Lines, fitting, note
 from ferray.running.estimate import Pace, counted, from_ledger
 from ferray.running.interruption import terminated_as_interrupted
-from ferray.running.machine import Machine, cluster_address
+from ferray.running.machine import Machine, cluster_address, is_connected
 from ferray.running.meter import Meter, recorded_seconds
 from ferray.running.progress import Progress
 from ferray.running.standing import missing, standing
@@ -149,7 +149,11 @@ def _outcome(work: Work, meter: Meter | None, display: Display, *, interrupted: 
 
 
 def _slots(study: Study, address: str | None) -> int | None:
-    """How many trials this machine runs at a time; None where they run on a cluster."""
+    """How many trials run at a time; None on a cluster that is not connected to yet."""
+    if is_connected():
+        from ferray.running.connection import there
+
+        return there().slots(study)
     if cluster_address(address):
         return None
     return Machine.here(gpus=study.gpus > 0).slots(study)
