@@ -30,7 +30,17 @@ def _engine(*, quick: bool) -> list[Figure]:
     return [*engine.figures(rounds, images), *step.figures(max(3, 3 * rounds))]
 
 
-PARTS: dict[str, Callable[..., list[Figure]]] = {"engine": _engine}
+def _orchestration(*, quick: bool) -> list[Figure]:
+    from benchmarks import orchestration, reading
+
+    if quick:
+        own = orchestration.figures(1, warm=10, fresh=4, many=20, sleeps=[0.5])
+        return [*own, *reading.figures(1, reported=20, listed=100, epochs=5)]
+    own = orchestration.figures(5, warm=300, fresh=10, many=1000, sleeps=[3.0, 30.0])
+    return [*own, *reading.figures(5, reported=1000, listed=10_000, epochs=50)]
+
+
+PARTS: dict[str, Callable[..., list[Figure]]] = {"engine": _engine, "orchestration": _orchestration}
 """What can be measured, by name."""
 
 
