@@ -46,7 +46,17 @@ def _scaling(*, quick: bool) -> list[Figure]:
     return figures
 
 
-PARTS: dict[str, Callable[..., list[Figure]]] = {"engine": _engine, "scaling": _scaling, "gpu": _gpu}
+def _orchestration(*, quick: bool) -> list[Figure]:
+    from benchmarks import orchestration, reading
+
+    if quick:
+        own = orchestration.figures(1, warm=10, fresh=4, many=20, sleeps=[0.5])
+        return [*own, *reading.figures(1, reported=20, listed=100, epochs=5)]
+    own = orchestration.figures(5, warm=300, fresh=10, many=1000, sleeps=[3.0, 30.0])
+    return [*own, *reading.figures(5, reported=1000, listed=10_000, epochs=50)]
+
+
+PARTS: dict[str, Callable[..., list[Figure]]] = {"engine": _engine, "orchestration": _orchestration, "scaling": _scaling, "gpu": _gpu}
 """What can be measured, by name."""
 
 

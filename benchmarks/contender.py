@@ -15,14 +15,25 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from benchmarks.memory import Watch
+
 ROOT = Path(__file__).parent.parent
 
-Round = Callable[[], float]
+
+@dataclass(frozen=True)
+class Clocked:
+    """What was done in the part of a round that the way itself has timed, as where its beginning does not count."""
+
+    done: float
+    seconds: float
+
+
+Round = Callable[[], "float | Clocked"]
 """Does the job once and returns how much was done, such as images."""
 
 
@@ -38,11 +49,15 @@ class Contender:
 
 @dataclass(frozen=True)
 class Sample:
-    """One round: what was done per second, by all processes together, and the largest memory [bytes] that one had so far."""
+    """One round: what was done per second, by all processes together, and the largest memory [bytes] that one had so far.
+
+    ``trial_memory`` is that of the largest of Ray's processes that run trials, where there are any.
+    """
 
     rate: float
     seconds: float
     memory: int
+    trial_memory: int = 0
 
 
 class ContenderError(Exception):
@@ -69,9 +84,12 @@ class Running:
         for process in self._processes:
             _pipe(process.stdin).write("go\n")
             _pipe(process.stdin).flush()
-        answers = [self._answer(process) for process in self._processes]
-        seconds = time.perf_counter() - started
-        return Sample(sum(answer["done"] for answer in answers) / seconds, seconds, max(answer["memory"] for answer in answers))
+        with ExitStack() as stack:
+            watches = [stack.enter_context(Watch(process.pid)) for process in self._processes]
+            answers = [self._answer(process) for process in self._processes]
+            seconds = time.perf_counter() - started
+        rate = sum(answer["done"] / (answer["seconds"] or seconds) for answer in answers)
+        return Sample(rate, seconds, max(answer["memory"] for answer in answers), max(watch.trials for watch in watches))
 
     def _answer(self, process: subprocess.Popen[str]) -> dict[str, Any]:
         for line in _pipe(process.stdout):
@@ -124,10 +142,13 @@ def _serve(way: str, settings: Mapping[str, Any]) -> None:
     round_ = getattr(importlib.import_module(f"benchmarks.{module}"), function)(**settings)
     print(f"{MARK}{{}}", flush=True)
     for _ in sys.stdin:
-        done = round_()
+        found = round_()
+        clocked = found if isinstance(found, Clocked) else Clocked(found, 0.0)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(f"{MARK}{json.dumps({'done': done, 'memory': memory})}", flush=True)
+        print(f"{MARK}{json.dumps({**asdict(clocked), 'memory': memory})}", flush=True)
 
 
 if __name__ == "__main__":
+    from benchmarks.contender import _serve  # as others import it, for its classes to be the same
+
     _serve(sys.argv[1], json.loads(sys.argv[2]))

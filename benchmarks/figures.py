@@ -30,7 +30,8 @@ class Spread:
 class Figure:
     """``value`` in ``unit``; ``ratio`` is value by peer, round by round. ``target`` and ``aim`` are of the ratio where there is one.
 
-    None as ``value`` means not measured, and ``reason`` says why. ``memory`` is the largest process's [bytes].
+    None as ``value`` means not measured, and ``reason`` says why. ``memory`` is the largest process's [bytes], ``trial_memory`` that of
+    the largest process beside it that runs trials.
     """
 
     key: str
@@ -45,6 +46,8 @@ class Figure:
     better: Literal["more", "less"] = "more"
     memory: int | None = None
     peer_memory: int | None = None
+    trial_memory: int | None = None
+    peer_trial_memory: int | None = None
     reason: str | None = None
 
     @property

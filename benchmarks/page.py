@@ -21,9 +21,15 @@ def table(figures: list[Mapping[str, Any]]) -> Iterator[str]:
             _spread(one.get("peer_value"), one["unit"]) if "peer_value" in one else "not measured" if "peer" in one else "",
             _spread(one["ratio"]) if "ratio" in one else one.get("reason", ""),
             asked,
-            " / ".join(f"{one[name] / 1e6:,.0f} MB" for name in ("memory", "peer_memory") if name in one),
+            " / ".join(_memory(one, whose) for whose in ("", "peer_") if f"{whose}memory" in one),
         ]
         yield f"| {' | '.join(cells)} |"
+
+
+def _memory(one: Mapping[str, Any], whose: str) -> str:
+    told = f"{one[f'{whose}memory'] / 1e6:,.0f} MB"
+    trials = one.get(f"{whose}trial_memory")
+    return told if not trials else f"{told}, trials {trials / 1e6:,.0f} MB"
 
 
 def _asked(one: Mapping[str, Any]) -> str:
