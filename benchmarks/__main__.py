@@ -30,7 +30,13 @@ def _engine(*, quick: bool) -> list[Figure]:
     return [*engine.figures(rounds, images), *step.figures(max(3, 3 * rounds))]
 
 
-PARTS: dict[str, Callable[..., list[Figure]]] = {"engine": _engine}
+def _answers(*, quick: bool) -> list[Figure]:
+    from benchmarks import answers
+
+    return answers.figures(1 if quick else 5)
+
+
+PARTS: dict[str, Callable[..., list[Figure]]] = {"engine": _engine, "answers": _answers}
 """What can be measured, by name."""
 
 

@@ -8,7 +8,7 @@ numbers of their augmentation and the masks of dropout.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,11 +30,12 @@ Weights = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class PlainEpoch:
-    """What is compared: mean cross-entropies, probabilities [n, classes] of the validation images, and what has been learned."""
+    """What is compared: figures as in ferray's rows, probabilities [n, classes] of the validation images, and what has been learned."""
 
     train_loss: float
     validation_loss: float
     penalty: float
+    learning_rate: float
     probabilities: NDArray[np.float64]
     weights: dict[str, NDArray[np.float64]]
 
@@ -56,8 +57,10 @@ class _Plain:
         self.memory = {name: (torch.zeros_like(self.weights[name]), torch.zeros_like(self.weights[name])) for name in self.trained}
         self.masks: dict[str, torch.Generator] = {}
         self.is_training = False
+        self.epoch = 0
         self.steps = 0
         self.halvings = 0
+        self.rate = 0.0
 
     def epochs(self) -> Iterator[PlainEpoch]:
         losses: list[float] = []
@@ -67,7 +70,7 @@ class _Plain:
             losses.append(validation_loss)
             self.halvings = halvings(losses)
             weights = {name: value.double().cpu().numpy().copy() for name, value in self.weights.items()}
-            yield PlainEpoch(train_loss, validation_loss, float(self._penalty()), probabilities, weights)
+            yield PlainEpoch(train_loss, validation_loss, float(self._penalty().detach()), self.rate, probabilities, weights)
 
     def _epoch(self, epoch: int) -> float:
         config, train = self.config, self.data.train
@@ -104,7 +107,7 @@ class _Plain:
         smooth = -shares.mean()
         loss = (1 - config.label_smoothing) * cross_entropy + config.label_smoothing * smooth + self._penalty()
         gradients = torch.autograd.grad(loss, [self.weights[name] for name in self.trained])
-        rate = learning_rate(config, self.steps, self.halvings, -(-len(self.data.train) // config.batch_size))
+        self.rate = rate = learning_rate(config, self.steps, self.halvings, -(-len(self.data.train) // config.batch_size))
         self.steps += 1
         update = _sgd if config.optimizer == "sgd" else _adam
         with torch.no_grad():
@@ -217,6 +220,3 @@ def _sgd(weight: Tensor, gradient: Tensor, velocity: Tensor, unused: Tensor, con
     gradient = gradient + config.weight_decay * weight
     velocity = config.momentum * velocity + gradient
     return weight - rate * (gradient + config.momentum * velocity), velocity, unused
-
-
-Update = Callable[..., tuple[Tensor, ...]]
