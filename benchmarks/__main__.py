@@ -56,7 +56,19 @@ def _orchestration(*, quick: bool) -> list[Figure]:
     return [*own, *reading.figures(5, reported=1000, listed=10_000, epochs=50)]
 
 
-PARTS: dict[str, Callable[..., list[Figure]]] = {"engine": _engine, "orchestration": _orchestration, "scaling": _scaling, "gpu": _gpu}
+def _answers(*, quick: bool) -> list[Figure]:
+    from benchmarks import answers
+
+    return answers.figures(1 if quick else 5)
+
+
+PARTS: dict[str, Callable[..., list[Figure]]] = {
+    "engine": _engine,
+    "answers": _answers,
+    "orchestration": _orchestration,
+    "scaling": _scaling,
+    "gpu": _gpu,
+}
 """What can be measured, by name."""
 
 

@@ -51,6 +51,8 @@ def _spread(values: Mapping[str, Any] | None, unit: str = "") -> str:
 
 
 def _number(value: float) -> str:
+    if 0 < abs(value) < 1e-3:
+        return f"{value:.1e}"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 0.1 else 4
     return f"{value:,.{digits}f}"
 
