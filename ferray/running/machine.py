@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from ferray.study import Study
 
 
+LEASE_PROCESSORS = 0.001
+"""What Ray sets aside for a trial that another process trains."""
+
+
 def cluster_address(given: str | None) -> str | None:
     """The address of the Ray cluster that is meant, by an argument or else by the environment; None for this machine."""
     return given or os.environ.get("RAY_ADDRESS") or None
@@ -36,12 +40,12 @@ class Machine:
         return cls(os.cpu_count() or 1, found)
 
     def slots(self, study: Study) -> int:
-        """How many of the study's trials run on it at a time; 0 where it lacks what one asks for."""
-        by_processors = int(self.processors / study.processors + 1e-9)
-        if not study.gpus:
+        """How many of the study's trials, or processes that pack these, run on it at a time; 0 where it lacks what one asks for."""
+        by_processors, gpus = int(self.processors / study.processors + 1e-9), study.gpus_of_process
+        if not gpus:
             return by_processors
         # Ray never takes a fraction of one GPU together with a fraction of another.
-        by_gpus = int(self.gpus / study.gpus + 1e-9) if study.gpus >= 1 else int(self.gpus) * int(1 / study.gpus + 1e-9)
+        by_gpus = int(self.gpus / gpus + 1e-9) if gpus >= 1 else int(self.gpus) * int(1 / gpus + 1e-9)
         return min(by_processors, by_gpus)
 
     def check(self, study: Study) -> None:
