@@ -22,9 +22,10 @@ from ferray import environment
 from ferray.errors import LedgerError
 from ferray.ledger import Ledger
 from ferray.ledger.writer import LedgerWriter
+from ferray.running.broker import Broker, hosts
 from ferray.running.connection import connect, there
 from ferray.running.interruption import handlers_kept, terminated_as_interrupted, undisturbed
-from ferray.running.machine import cluster_address
+from ferray.running.machine import LEASE_PROCESSORS, cluster_address
 from ferray.running.meter import Meter
 from ferray.running.ray_log import diverted, settle
 from ferray.running.relay import Relay, key_of, last_line
@@ -76,7 +77,8 @@ def experiments(
                 elif (lack := there().lack(study)) is not None:  # a cluster may still grow
                     progress.display.say(f"{lack}; waiting for a node that has it")
                 actor = _actor_here(LedgerWriter, str(ledger.path), retry_failed=retry_failed)
-                yield lambda trials: _run(study, plan, trials, data, actor, ledger, progress, meter)
+                broker = _broker(study, data) if study.is_packed else None
+                yield lambda trials: _run(study, plan, trials, data, actor, ledger, progress, meter, broker)
         finally:
             if is_ours:
                 with undisturbed():
@@ -99,6 +101,17 @@ def _actor_here(kind: type, *arguments: Any, **options: Any) -> Any:
     return actor
 
 
+def _broker(study: Study, data: Dataset) -> Any:
+    """Starts the processes that pack trials, and gives the actor that leases their seats."""
+    broker = _actor_here(Broker, hosts(study, _in_memory(data), _processes(study)), study.seats)
+    ray.get(broker.open.remote())
+    return broker
+
+
+def _processes(study: Study) -> int:
+    return max(1, there().slots(study))
+
+
 def _in_memory(data: Dataset) -> Dataset:
     """The data set with plain arrays, which the object store keeps once per node and every trial maps."""
 
@@ -117,6 +130,7 @@ def _run(
     ledger: Ledger,
     progress: Progress,
     meter: Meter | None = None,
+    broker: Any = None,
 ) -> bool:
     """One Tune experiment over the given trials; True where the user interrupted it.
 
@@ -124,16 +138,17 @@ def _run(
     """
     trials = {trial.key: trial for trial in todo}
     points = [{"key": trial.key, "variant": trial.variant, "seed": trial.config.seed, **trial.overrides} for trial in todo]
-    relay = Relay(trials, ledger, progress, ActorWriter(actor))
+    relay = Relay(trials, ledger, progress, ActorWriter(actor), None if broker is None else broker.free.remote)
     may_stop = any(trial.stopping for trial in todo)
-    resources = {"cpu": study.processors, "gpu": study.gpus}
+    resources = {"cpu": study.processors, "gpu": study.gpus} if broker is None else {"cpu": LEASE_PROCESSORS}
     purse = None if meter is None else _actor_here(Meter, meter.cap, rate=meter.rate, spent=meter.spent)
-    shared = ray.put(Shared(trials, _in_memory(data), actor, study.keep_weights, purse))
+    shared = ray.put(Shared(trials, _in_memory(data) if broker is None else None, actor, study.keep_weights, purse, broker))
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(tune_trial, shared=[shared]), resources),
         param_space={"trial": tune.grid_search(points)},
         tune_config=tune.TuneConfig(
             reuse_actors=True,
+            max_concurrent_trials=None if broker is None else study.seats * _processes(study),
             scheduler=WithinVariants(plan, trials, ledger.epochs, relay.stop) if may_stop else None,
             trial_name_creator=relay.name,
             trial_dirname_creator=key_of,

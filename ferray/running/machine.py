@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from ferray.study import Study
 
 
+LEASE_PROCESSORS = 0.001
+"""What Ray sets aside for a trial that another process trains."""
+
+
 def cluster_address(given: str | None) -> str | None:
     """The address of the Ray cluster that is meant, by an argument or else by the environment; None for this machine."""
     return given or os.environ.get("RAY_ADDRESS") or None
@@ -49,7 +53,7 @@ class Machine:
         return cls(os.cpu_count() or 1, found)
 
     def slots(self, study: Study) -> int:
-        """How many of the study's trials run on it at a time; 0 where it lacks what one asks for.
+        """How many of the study's trials, or processes that pack these, run on it at a time; 0 where it lacks what one asks for.
 
         A trial lies on one node, and a fraction of a GPU on one GPU.
         """
@@ -102,8 +106,8 @@ def _both(processors: float, gpus: float) -> str:
 
 
 def _slots(processors: float, gpus: float, study: Study) -> int:
-    by_processors = int(processors / study.processors + 1e-9)
-    if not study.gpus:
+    by_processors, asked = int(processors / study.processors + 1e-9), study.gpus_of_process
+    if not asked:
         return by_processors
-    by_gpus = int(gpus / study.gpus + 1e-9) if study.gpus >= 1 else int(gpus) * int((1 + ROUNDED) / study.gpus)
+    by_gpus = int(gpus / asked + 1e-9) if asked >= 1 else int(gpus) * int((1 + ROUNDED) / asked)
     return min(by_processors, by_gpus)

@@ -90,9 +90,9 @@ class ActorMeter:
 
 
 def rate_of(study: Study) -> float | None:
-    """GPUs or processors that each trial occupies, whichever the budget counts; None where it goes by the clock."""
+    """GPUs or processors that each trial's process occupies, whichever the budget counts; None where it goes by the clock."""
     unit = study.budget.unit if study.budget else None
-    return {"gpu_hours": study.gpus, "processor_hours": study.processors}.get(unit or "")
+    return {"gpu_hours": study.gpus_of_process, "processor_hours": study.processors}.get(unit or "")
 
 
 def recorded_seconds(ledger: Ledger, keys: Iterable[str]) -> float:

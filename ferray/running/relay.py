@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback, Stopper
@@ -26,11 +26,15 @@ class Relay(Callback, Stopper):
     It ends the experiment once the budget is spent.
     """
 
-    def __init__(self, trials: dict[str, Trial], ledger: Ledger, progress: Progress, writer: Writer) -> None:
+    def __init__(
+        self, trials: dict[str, Trial], ledger: Ledger, progress: Progress, writer: Writer, free: Callable[[str], object] | None = None
+    ) -> None:
+        """``free`` is told the key of each trial that has ended, or is being stopped, whatever it holds."""
         self._trials = trials
         self._ledger = ledger
         self._progress = progress
         self._writer = writer
+        self._free = free or (lambda key: None)
         self._interrupted: threading.Event | None = None
         self._stopped: set[str] = set()
         self.is_interrupted = False
@@ -91,6 +95,7 @@ class Relay(Callback, Stopper):
     def stop(self, trial: Trial, stopped: Mapping[str, Any]) -> None:
         """Called by the scheduler with what it stops and why, while the trial waits for its answer: its record is written at once."""
         self._writer.stop(trial.key, stopped)
+        self._free(trial.key)
         self._stopped.add(trial.key)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -111,6 +116,7 @@ class Relay(Callback, Stopper):
     def _end(self, trial: Any, status: str, told: str | None = None) -> None:
         key = key_of(trial)
         self.ended.add(key)
+        self._free(key)
         self.is_out_of_budget |= status == OUT_OF_BUDGET
         if status == "done":  # another driver has run it meanwhile
             status = self._ledger.status(key)

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ferray import environment
 from ferray.errors import LedgerError
+from ferray.running.lease import Lease
 from ferray.running.meter import OUT_OF_BUDGET, ActorMeter
+from ferray.running.source import Here, TrainingError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ferray.config import Config
     from ferray.data import Dataset
     from ferray.ledger.writer import Begun
     from ferray.running.meter import Purse
-    from ferray.training import Epoch
+    from ferray.running.source import Result, Source
     from ferray.trial import Trial
 
 STORAGE_FAILED = "storage failed"
@@ -57,10 +55,6 @@ class Writer(Protocol):
 
     def release(self, key: str, attempt: int) -> None:
         """Leaves the trial as it is."""
-
-
-class TrainingError(Exception):
-    """What the training itself raised, as opposed to the ledger or Tune; its cause tells it."""
 
 
 class ActorWriter:
@@ -125,29 +119,28 @@ def run_trial(
     epoch; once it is empty the trial does not begin, or leaves a checkpoint at the end of its epoch, and is OUT_OF_BUDGET. What the
     training raises is recorded as a failure; what the ledger or ``report`` raises is not, since it says nothing about the trial.
     """
+    return run_from(Here(trial, data, keep_weights=keep_weights), trial, writer, report, purse=purse)
+
+
+def run_from(source: Source, trial: Trial, writer: Writer, report: Callable[[dict[str, Any]], None], *, purse: Purse | None = None) -> str:
+    """The same, wherever the trial's epochs come from."""
     if purse is not None and purse.is_empty():
         return OUT_OF_BUDGET
-    machine = {**environment.describe(), **_settings(trial.config)}  # before training: the code may be edited meanwhile
+    machine = source.environment()  # before training: the code may be edited meanwhile
     begun = writer.begin(trial.key, trial.identity, trial.rule, machine)
     if begun.outcome != "run":
         return begun.outcome
     try:
         try:
-            epoch = _train(trial, data, writer, begun, report, keep_weights=keep_weights, purse=purse)
+            last = _train(source, trial, writer, begun, report, purse)
+            if last is None:
+                return OUT_OF_BUDGET
         except TrainingError as failure:
-            summary: dict[str, Any] = {"status": "failed", "selected_epoch": None, "parameters": None, "error": _told(failure)}
+            summary: dict[str, Any] = {"status": "failed", "selected_epoch": None, "parameters": None, "error": failure.told}
             predictions, weights = None, None
         else:
-            if epoch is None:
-                return OUT_OF_BUDGET
-            summary = {
-                "status": "diverged" if epoch.diverged else "finished",
-                "selected_epoch": epoch.selected_epoch or None,
-                "parameters": epoch.parameters,
-                "error": None,
-                **({} if epoch.pretrained is None else {"pretrained": epoch.pretrained}),
-            }
-            predictions, weights = _predictions(epoch), _weights(epoch)
+            summary = {"status": "diverged" if last.is_diverged else "finished", **last.summary(), "error": None}
+            predictions, weights, machine = last.predictions(), last.weights(), {**machine, **last.seen()}
         writer.finish(trial.key, begun.attempt, {**summary, "environment": machine}, predictions, weights)
         return str(summary["status"])
     finally:
@@ -155,27 +148,18 @@ def run_trial(
 
 
 def _train(
-    trial: Trial,
-    data: Dataset,
-    writer: Writer,
-    begun: Begun,
-    report: Callable[[dict[str, Any]], None],
-    *,
-    keep_weights: bool,
-    purse: Purse | None,
-) -> Epoch | None:
+    source: Source, trial: Trial, writer: Writer, begun: Begun, report: Callable[[dict[str, Any]], None], purse: Purse | None
+) -> Result | None:
     """Trains to the last epoch; None where the purse was empty before."""
-    from ferray.training.state import dump_state
-
     saved = time.monotonic()
     cost = 0.0
-    for epoch in _epochs(trial, data, begun.checkpoint, keep_weights=keep_weights):
-        is_last = epoch.diverged or epoch.row["epoch"] == trial.config.epochs
+    for epoch in source.epochs(begun.checkpoint):
+        is_last = epoch.is_diverged or epoch.row["epoch"] == trial.config.epochs
         is_spent = purse is not None and purse.pay(epoch.row["seconds"]) and not is_last
         checkpoint = None
         began = time.monotonic()
         if is_spent or (not is_last and cost <= CHECKPOINT_SHARE * (began - saved)):
-            checkpoint = dump_state(epoch.state())
+            checkpoint = epoch.checkpoint()
         writer.append(trial.key, begun.attempt, epoch.row, checkpoint)
         if checkpoint is not None:
             saved = time.monotonic()
@@ -186,59 +170,20 @@ def _train(
     return epoch
 
 
-def _epochs(trial: Trial, data: Dataset, checkpoint: bytes | None, *, keep_weights: bool) -> Iterator[Epoch]:
-    from ferray.training import fit
-    from ferray.training.state import load_state
-
-    try:
-        state = None if checkpoint is None else load_state(checkpoint)
-        yield from fit(trial.config, data, state, attachments=trial.attachments, keep_weights=keep_weights)
-    except Exception as fault:
-        raise TrainingError from fault
-
-
-def _told(failure: TrainingError) -> dict[str, str]:
-    fault = failure.__cause__
-    return {"type": type(fault).__name__, "message": str(fault), "traceback": "".join(traceback.format_exception(fault))}
-
-
-def _predictions(epoch: Epoch) -> dict[str, NDArray[np.float32]]:
-    selected = {f"{split}_selected": values for split, values in epoch.selected_probabilities.items()}
-    return {**selected, **{f"{split}_last": values for split, values in epoch.probabilities.items()}}
-
-
-def _weights(epoch: Epoch) -> bytes | None:
-    """The selected epoch's weights as the content of a safetensors file, where they were kept."""
-    if not epoch.selected_weights:
-        return None
-    from safetensors.torch import save
-
-    return save({name: value.contiguous() for name, value in epoch.selected_weights.items()})
-
-
-def _settings(config: Config) -> dict[str, Any]:
-    """What the machine was asked for; on a GPU also which one it was."""
-    import torch
-
-    settings: dict[str, Any] = {"device": config.device, "precision": config.precision, "threads": config.threads}
-    if config.device == "cuda":
-        settings["visible_gpus"] = os.environ.get("CUDA_VISIBLE_DEVICES")
-        settings["cuda"] = torch.version.cuda
-        settings["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return settings
-
-
 @dataclass(frozen=True)
 class Shared:
     """What all trials of an experiment have in common."""
 
     trials: Mapping[str, Trial]
-    data: Dataset
+    data: Dataset | None
+    """None where others train."""
     writer: Any
     """A LedgerWriter as a Ray actor."""
     keep_weights: bool
     meter: Any
     """A Meter as a Ray actor, or None without a budget."""
+    broker: Any = None
+    """A Broker as a Ray actor, or None where each trial trains by itself."""
 
 
 @lru_cache(maxsize=1)
@@ -270,7 +215,12 @@ def tune_trial(parameters: dict[str, Any], shared: Sequence[Any]) -> None:
 
     try:
         purse = None if given.meter is None else ActorMeter(given.meter)
-        status = run_trial(trial, given.data, ActorWriter(given.writer), report, keep_weights=given.keep_weights, purse=purse)
+        writer = ActorWriter(given.writer)
+        if given.data is not None:
+            status = run_trial(trial, given.data, writer, report, keep_weights=given.keep_weights, purse=purse)
+        else:
+            with Lease(trial, given.broker, keep_weights=given.keep_weights) as lease:
+                status = run_from(lease, trial, writer, report, purse=purse)
     except StaleAttemptError:
         raise
     except LedgerError as error:

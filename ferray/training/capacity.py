@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Hashable
 from pathlib import Path
@@ -9,8 +10,6 @@ from typing import Protocol
 
 import torch
 
-MOST = 32
-"""So many trainings share a device where nothing else bounds them: further ones would only wait for those before them."""
 MARGIN = 0.1
 """Of a footprint, kept free beyond it."""
 GUESS = 2.0
@@ -66,8 +65,8 @@ class Capacity:
     """
 
     def __init__(self, most: int | None, of: Memory) -> None:
-        """``most`` is how many trainings at the same time there may be at most; MOST where it is None."""
-        self.most = most or MOST
+        """``most`` is how many trainings at the same time there may be at most; as many as fit where it is None."""
+        self.most = most or math.inf
         self.footprints: dict[Hashable, int] = {}
         """Bytes by kind."""
         self._memory = of

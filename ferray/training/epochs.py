@@ -52,8 +52,7 @@ def fit(
     they are looked for in the current folder. ``keep_weights`` keeps the selected epoch's. Raises ResourceError where the config's
     device is missing, and ConfigError where what the config names is not there.
     """
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise ResourceError("config.device: 'cuda' is asked for, and torch finds no CUDA GPU here; use a machine with one, or device 'cpu'")
+    _check_device(config)
     if attachments is None:
         attachments = Finder([Path.cwd()]).attach(config)
     every = turns(config, data, resume, attachments=attachments, keep_weights=keep_weights, steps=None)
@@ -74,6 +73,7 @@ def turns(
     That is after so many ``steps`` each time, and, on a GPU, while an epoch's figures are on their way to the processor; without
     ``steps`` it is never, and a GPU is waited for. The numbers are those of ``fit``, whatever has its turn in between.
     """
+    _check_device(config)
     surroundings = Surroundings(config)
     training: _Training | None = None
     epoch = resume["epoch"] if resume else 0
@@ -94,6 +94,11 @@ def turns(
                 return
     finally:
         surroundings.settle()  # before anything that is still at work loses its memory
+
+
+def _check_device(config: Config) -> None:
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ResourceError("config.device: 'cuda' is asked for, and torch finds no CUDA GPU here; use a machine with one, or device 'cpu'")
 
 
 def _advanced(running: Generator[Pause, None, Epoch], steps: int | None) -> Epoch | Pause:

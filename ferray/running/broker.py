@@ -1,0 +1,118 @@
+"""Who trains where: leases of seats in the processes that pack trials."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from ferray.running.machine import LEASE_PROCESSORS
+
+if TYPE_CHECKING:
+    from ferray.data import Dataset
+    from ferray.study import Study
+
+RETRY_SECONDS = 0.5
+"""Between two questions to a process that is being started anew."""
+
+
+class Broker:
+    """Leases seats, the next one always where the fewest are taken; an asynchronous Ray actor on the machine that drives.
+
+    A trial has one lease: with a new one, the one before ends, whose holder must have died.
+    """
+
+    def __init__(self, hosts: list[Any], seats: int) -> None:
+        """``hosts`` are Hosts as Ray actors that begin anew when they die, ``seats`` how many leases each may have."""
+        self._hosts = hosts
+        self._seats = seats
+        self._ready: set[int] = set()
+        self._gone: dict[int, str] = {}
+        self._leases: dict[int, tuple[int, str]] = {}  # the host's place and the trial's key
+        self._asked: dict[str, int] = {}  # the last lease that was asked for a trial
+        self._numbers = itertools.count(1)
+        self._changed = asyncio.Condition()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Begins to watch the hosts."""
+        for place in range(len(self._hosts)):
+            self._watch(place)
+
+    async def lease(self, key: str) -> tuple[int, Any] | None:
+        """A number and a host for a trial, once there is a seat; None where the trial has asked again meanwhile, or has ended.
+
+        Raises RuntimeError where no host can be started.
+        """
+        await self.free(key)
+        number = self._asked[key] = next(self._numbers)
+        async with self._changed:
+            while True:
+                if self._asked.get(key) != number:
+                    return None
+                if len(self._gone) == len(self._hosts):
+                    raise RuntimeError(f"no process that packs trials can be started: {next(iter(self._gone.values()))}")
+                taken = dict.fromkeys(sorted(self._ready), 0)
+                for place, _ in self._leases.values():
+                    taken[place] += 1
+                place = min(taken, key=lambda one: taken[one], default=None)
+                if place is not None and taken[place] < self._seats:
+                    self._leases[number] = (place, key)
+                    return number, self._hosts[place]
+                await self._changed.wait()
+
+    async def end(self, number: int) -> None:
+        """Takes a lease back. Nothing happens where it has ended."""
+        if number in self._leases:
+            place, _ = self._leases.pop(number)
+            self._hosts[place].end.remote(number)
+            async with self._changed:
+                self._changed.notify_all()
+
+    async def free(self, key: str) -> None:
+        """Takes back all that a trial has or waits for, since it has ended."""
+        self._asked.pop(key, None)
+        for number in [number for number, (_, holder) in self._leases.items() if holder == key]:
+            await self.end(number)
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def lost(self, number: int) -> None:
+        """A holder found its host dead: nothing is leased there until it has begun anew."""
+        if number in self._leases:
+            place, _ = self._leases[number]
+            self._leases = {other: lease for other, lease in self._leases.items() if lease[0] != place}
+            self._ready.discard(place)
+            self._watch(place)
+
+    def _watch(self, place: int) -> None:
+        task = asyncio.get_running_loop().create_task(self._await(place))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _await(self, place: int) -> None:
+        """Until a host answers, or never will."""
+        from ray.exceptions import ActorUnavailableError, RayError
+
+        while place not in self._ready and place not in self._gone:
+            try:
+                await self._hosts[place].process.remote()
+                self._ready.add(place)
+            except ActorUnavailableError:
+                await asyncio.sleep(RETRY_SECONDS)
+            except RayError as error:
+                self._gone[place] = str(error)
+        async with self._changed:
+            self._changed.notify_all()
+
+
+def hosts(study: Study, data: Dataset, slots: int) -> list[Any]:
+    """So many Hosts as Ray actors, each with a GPU or with processors of its own; they are started meanwhile."""
+    import ray
+
+    from ferray.running.host import Host
+
+    kept = max(0.0, study.processors - LEASE_PROCESSORS * study.seats)  # the rest is for the leases
+    kind = ray.remote(Host).options(num_cpus=kept, num_gpus=1 if study.gpus else 0, max_restarts=-1)
+    shared = ray.put(data)
+    return [kind.remote(shared, study.most_packed) for _ in range(slots)]

@@ -1,0 +1,119 @@
+"""A process that trains many trials on one device, for leases that tell it when to go on."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ferray.running.estimate import cost
+from ferray.running.source import Finished, surroundings, told
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ferray.config import Config
+    from ferray.data import Dataset
+    from ferray.training.pack import Seat, Turns
+    from ferray.training.state import State
+    from ferray.trial import Trial
+
+STEPS = 8
+"""So many steps a training takes at each of its turns."""
+MEMORY = ("optimizer", "loss", "transform", "soft_labels")
+"""What decides on a training's memory beside what decides on its pace."""
+
+
+class UnknownLeaseError(RuntimeError):
+    """A lease of another life of this process, or one that has ended."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a lease hears of an epoch: the row, or ``failure`` with what the training raised."""
+
+    row: dict[str, float | int] | None = None
+    is_diverged: bool = False
+    failure: dict[str, str] | None = None
+
+
+class Host:
+    """A Pack as an asynchronous Ray actor, which holds the data once; a training is known by the number of its lease."""
+
+    def __init__(self, data: Dataset, most: int | None) -> None:
+        """``most`` is how many trainings at most there may be at the same time; as many as fit where it is None."""
+        from ferray.training.capacity import Capacity, memory
+        from ferray.training.pack import Pack
+
+        self._data = data
+        self._pack = Pack(Capacity(most, memory()))
+        self._seats: dict[int, Seat] = {}
+        self._epochs: dict[int, Finished] = {}
+        gc.collect()
+        gc.freeze()  # what is loaded by now stays, and need not be looked at whenever a training has ended
+
+    async def process(self) -> int:
+        """The number of this process, once it is ready."""
+        return os.getpid()
+
+    async def environment(self, config: Config) -> dict[str, Any]:
+        """What a training runs on here."""
+        return await asyncio.to_thread(surroundings, config)
+
+    async def begin(self, lease: int, trial: Trial, checkpoint: bytes | None, *, keep_weights: bool) -> None:
+        """Takes in a trial; it trains once its epochs are asked for."""
+        from ferray.training.epochs import turns
+        from ferray.training.state import load_state
+
+        def begun(state: State | None) -> Turns:
+            return turns(trial.config, self._data, state, attachments=trial.attachments, keep_weights=keep_weights, steps=STEPS)
+
+        config, code = trial.config, trial.attachments.digests
+        kind = (cost(config, self._data.image_shape, code.get("model")), *(str(getattr(config, name)) for name in MEMORY))
+        resume = None if checkpoint is None else load_state(checkpoint)
+        self._seats[lease] = self._pack.add(begun, kind=kind, resume=resume)
+
+    async def epoch(self, lease: int) -> Told | None:
+        """The next epoch of a lease; None after its last one, or where the lease has been ended."""
+        try:
+            epoch = await asyncio.wrap_future(self._seat(lease).epoch())
+        except UnknownLeaseError:
+            raise
+        except BaseException as fault:
+            if isinstance(fault, asyncio.CancelledError):
+                raise
+            return Told(failure=told(fault))
+        if epoch is None:
+            return None
+        self._epochs[lease] = Finished(epoch)
+        return Told(epoch.row, epoch.diverged)
+
+    async def checkpoint(self, lease: int) -> bytes:
+        """What the training goes on from after its last epoch."""
+        from ferray.training.state import dump_state
+
+        state = await asyncio.wrap_future(self._seat(lease).state())
+        return await asyncio.to_thread(dump_state, state)
+
+    async def results(self, lease: int) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]], bytes | None, Mapping[str, Any]]:
+        """Of the last epoch: summary, predictions, weights, and what was measured."""
+        seat, epoch = self._seat(lease), self._epochs[lease]
+        footprint = self._pack.capacity.footprints.get(seat.kind)
+        weights = await asyncio.to_thread(epoch.weights)
+        return epoch.summary(), epoch.predictions(), weights, {} if footprint is None else {"footprint": footprint}
+
+    async def end(self, lease: int) -> None:
+        """Ends a training, and frees what it holds; returns once that is done. Nothing happens where the lease is unknown."""
+        self._epochs.pop(lease, None)
+        seat = self._seats.pop(lease, None)
+        if seat is not None:
+            await asyncio.wrap_future(seat.close())
+
+    def _seat(self, lease: int) -> Seat:
+        if lease not in self._seats:
+            raise UnknownLeaseError(f"the process that packs trials has no lease {lease}: it was ended, or the process began anew")
+        return self._seats[lease]
