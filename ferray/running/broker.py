@@ -55,10 +55,10 @@ class Broker:
                 taken = dict.fromkeys(sorted(self._ready), 0)
                 for place, _ in self._leases.values():
                     taken[place] += 1
-                place = min(taken, key=lambda one: taken[one], default=None)
-                if place is not None and taken[place] < self._seats:
-                    self._leases[number] = (place, key)
-                    return number, self._hosts[place]
+                least = min(taken, key=lambda one: taken[one], default=None)
+                if least is not None and taken[least] < self._seats:
+                    self._leases[number] = (least, key)
+                    return number, self._hosts[least]
                 await self._changed.wait()
 
     async def end(self, number: int) -> None:
