@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,13 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import page
+from benchmarks import memory, page, records, sleeper
+from benchmarks.commands import CommandError, run
 from benchmarks.contender import Contender, ContenderError, in_turns
 from benchmarks.engine import GFLOP_PER_IMAGE
 from benchmarks.figures import Figure, Spread
-from ferray import Config
+from benchmarks.studies import sleeping, warm
+from ferray import Config, Results
 from ferray.training.models import build
 
 ROOT = Path(__file__).parent.parent
@@ -63,6 +66,49 @@ def test_the_page_has_the_tables_of_the_newest_results() -> None:
     newest = {file.stem.split("-", 3)[3]: file for file in sorted((ROOT / "benchmarks" / "results").glob("*.json"))}
     parts = {name: json.loads(file.read_text()) for name, file in newest.items()}
     assert page.page(text, parts) == text
+
+
+def test_the_first_tenth_of_the_trials_and_two_at_least_do_not_count_as_warm() -> None:
+    assert warm([5.0, 9.0, 10.0, 11.0]).seconds == 2.0
+    assert (warm([float(n) for n in range(40)]).done, warm([float(n) for n in range(40)]).seconds) == (36, 36.0)
+
+
+def test_gaps_are_those_between_trials_of_one_process(tmp_path: Path) -> None:
+    steps = [(1, 0.0, 3.0, 70), (2, 0.5, 3.5, 70), (9, 0.1, 0.2, 4), (1, 3.25, 6.0, 70), (2, 4.0, 7.0, 70)]
+    (tmp_path / "log").write_text("".join(f"{json.dumps(step)}\n" for step in steps))
+    assert sleeper.gaps(tmp_path / "log", images=70) == [0.25, 0.5]
+
+
+def test_sleeping_trials_take_the_time_that_was_asked_for(tmp_path: Path) -> None:
+    outcome = sleeping([0, 1], 0.4, tmp_path / "log").run(tmp_path / "ledger", local=True, say=lambda line: None)
+    assert outcome.statuses == {"finished": 2}
+    steps = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [end - began >= 0.4 for _, began, end, images in steps if images == 70] == [True, True]
+
+
+def test_a_made_up_ledger_reads_as_one_that_was_trained(tmp_path: Path) -> None:
+    results = Results.load(tmp_path, records.make(tmp_path, 10, epochs=3, images=20))
+    assert set(results.trials["status"]) == {"finished"}
+    assert len(results.trials) == 10
+    assert len(results.epochs) == 30
+    assert not results.damaged
+
+
+def test_the_peak_of_a_process_stays_known_and_its_descendants_are_found() -> None:
+    with subprocess.Popen([sys.executable, "-c", "x = bytes(50_000_000); del x; input()"], stdin=subprocess.PIPE) as process:
+        while memory.peak(process.pid) < 50e6:
+            assert process.poll() is None
+        assert process.pid in memory.descendants(os.getpid())
+        process.communicate(b"\n")
+    assert memory.peak(process.pid) == 0
+
+
+def test_a_command_is_timed_and_one_that_fails_is_told_with_what_it_wrote() -> None:
+    done = run(["-c", "import time; time.sleep(0.2)"])
+    assert done.seconds > 0.2
+    assert done.memory > 10**6
+    with pytest.raises(CommandError, match="status 3: no luck"):
+        run(["-c", "import sys; print('no luck', file=sys.stderr); sys.exit(3)"])
 
 
 def test_a_part_that_does_not_exist_is_told_with_status_two() -> None:

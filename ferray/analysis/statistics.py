@@ -171,7 +171,8 @@ def signed_rank(differences: Numbers) -> float:
     doubled = np.rint(2 * stats.rankdata(np.abs(kept))).astype(int)  # middle ranks are halves
     ways = np.ones(1)  # how likely each sum of positive ranks is, if every sign is a toss of a coin
     for rank in doubled:
-        ways = np.convolve(ways, np.concatenate([[0.5], np.zeros(rank - 1), [0.5]]))
+        nothing = np.zeros(rank)
+        ways = 0.5 * np.concatenate([ways, nothing]) + 0.5 * np.concatenate([nothing, ways])  # the sum stays, or grows by the rank
     positive = int(doubled[kept > 0].sum())
     smaller = min(positive, int(doubled.sum()) - positive)
     return float(min(1.0, 2 * ways[: smaller + 1].sum()))

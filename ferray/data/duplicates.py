@@ -14,8 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse import csgraph
 
 DISTANCE = 8
 """Bits of 64 in which the hashes of near-identical images may differ."""
@@ -105,6 +103,9 @@ def groups(images: NDArray[np.uint8]) -> NDArray[np.int64]:
                 likeness = _likeness(prints.grey[start + row], prints.grey[start + candidates])
                 pairs += [(start + row, start + int(other)) for other in candidates[likeness >= prints.limit]]
     ends = np.array(pairs, dtype=int).reshape(-1, 2).T
+    from scipy import sparse  # not above: it takes a third of a second to load, in each process that has to do with data
+    from scipy.sparse import csgraph
+
     links = sparse.coo_array((np.ones(len(pairs), bool), (ends[0], ends[1])), shape=(count, count))
     return np.asarray(csgraph.connected_components(links, directed=False)[1], dtype=np.int64)[number]
 
