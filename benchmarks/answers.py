@@ -35,7 +35,7 @@ EVERYTHING: dict[str, Any] = {
     "batch_size": BATCH,
     "precision": "fp32",
 }
-"""Everything that can be wrong at once, in steps small enough that 50 of them do not multiply what float32 rounds; see TOLERANCES."""
+"""Everything that can be wrong at once, in steps so small that 50 of them multiply little what float32 rounds."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,10 @@ TOLERANCES = {
     "without batch norm": Deviation(loss=1e-5, probability=1e-5, weights=1e-3, statistics=0.0),
     "with batch norm": Deviation(loss=1e-2, probability=1e-3, weights=5e-2, statistics=5e-3),
 }
-"""After 50 steps of EVERYTHING, on any device, from the plain path in float64.
+"""After 50 steps of EVERYTHING on toy images, from the plain path in float64. docs/performance.md says where the second line is missed.
 
-Without batch norm, what remains is float32's rounding. With it, torch sums a batch's channels in float32 where they lie side by side in
-memory, which leaves 1e-6 of small batches and 1e-4 of the reference CNN's. Now and then that moves a rectifier's input across zero, which
-changes a gradient at once by that value's share in a small batch, and the steps after it go on from there.
+Without batch norm, what remains is float32's rounding. With it, torch's channels-last batch normalization adds a relative error of 1e-6 to
+1e-4, by the size of the batch, and small batches multiply it.
 """
 
 
