@@ -20,6 +20,7 @@ from ferray import atomic, environment
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "performance.md"
+IMAGES = ROOT / "docs" / "images"
 RESULTS = ROOT / "benchmarks" / "results"
 
 
@@ -42,7 +43,7 @@ def _scaling(*, quick: bool) -> list[Figure]:
     if quick:
         return capacity.figures(1, 10, 8, (2,), 0.1)
     figures = capacity.figures(5, 200, 200, (2, 4, 8, 16), 0.5)
-    atomic.write(ROOT / "docs" / "images" / "scaling.png", scaling_chart.scaling_chart(capacity.costs_of(figures)))
+    atomic.write(IMAGES / "scaling.png", scaling_chart.scaling_chart(capacity.costs_of(figures)))
     return figures
 
 
@@ -104,6 +105,10 @@ def main(
 
 
 def _write_page(parts: dict[str, Any]) -> None:
+    if "engine" in parts:
+        from benchmarks.engine_chart import engine_chart
+
+        atomic.write(IMAGES / "engine.png", engine_chart(parts["engine"]["figures"]))
     atomic.write(PAGE, page.page(PAGE.read_text(encoding="utf-8"), parts).encode())
 
 

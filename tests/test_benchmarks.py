@@ -151,3 +151,21 @@ def test_without_a_gpu_each_of_its_figures_is_told_as_not_measured() -> None:
     assert {figure.reason for figure in figures} == {gpu.NO_GPU}
     assert sum(figure.target is not None for figure in figures) == 4
     assert all("not measured" in line for line in list(page.table([figure.as_json for figure in figures]))[2:])
+
+
+def test_the_engine_s_figure_has_a_bar_for_each_way_the_fastest_first() -> None:
+    from benchmarks.engine_chart import engine_chart, rates
+
+    def told(key: str, title: str, value: float, peer: str, beside: float, unit: str = "images/s") -> dict[str, object]:
+        return Figure(key, title, unit, Spread.of([value]), peer, Spread.of([beside])).as_json
+
+    figures = [
+        told("cnn_beside_keras", "reference CNN, ferray, 2 x 1 thread", 300.0, "Keras", 100.0),
+        told("cnn_beside_tutorial", "reference CNN, ferray, 2 x 1 thread", 300.0, "PyTorch tutorial", 200.0),
+        told("dnn_beside_cnn", "reference DNN", 3000.0, "ferray", 300.0),
+        told("cnn_beside_matrix_product", "reference CNN in fp32", 110.0, "product", 184.0, "GFLOP/s"),
+    ]
+    ways, limit = rates(figures)
+    assert list(ways) == ["ferray, 2 x 1 thread", "PyTorch tutorial", "Keras"]
+    assert limit == pytest.approx(500)
+    assert engine_chart(figures).startswith(b"\x89PNG")
