@@ -41,7 +41,7 @@ class Machine:
 
     def slots(self, study: Study) -> int:
         """How many of the study's trials, or processes that pack these, run on it at a time; 0 where it lacks what one asks for."""
-        by_processors, gpus = int(self.processors / study.processors + 1e-9), study.gpus_of_process
+        by_processors, gpus = int(self.processors / study.processors + 1e-9), study.packing.gpus
         if not gpus:
             return by_processors
         # Ray never takes a fraction of one GPU together with a fraction of another.
