@@ -33,9 +33,9 @@ class Plan:
     """The trials of a study and how each one stands.
 
     ``states`` has one of STATES by key, ``epochs`` how many epochs a trial has that has not ended. ``slots`` is how many trials, or
-    processes that pack these, run at a time on ``machine``, 0 where it lacks what they ask for; ``pace`` is empty where nobody knows how long an epoch takes.
-    ``draws`` says what of a search takes effect, ``design`` by what the variants were formed. ``after`` is what follows from the tuning
-    of a study that is tuned; its trials, as far as known, are among ``trials``.
+    processes that pack these, run at a time on ``machine``, 0 where it lacks what they ask for; ``pace`` is empty where nobody knows how
+    long an epoch takes. ``draws`` says what of a search takes effect, ``design`` by what the variants were formed. ``after`` is what
+    follows from the tuning of a study that is tuned; its trials, as far as known, are among ``trials``.
     """
 
     study: str
