@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ferray import conditions, designs, search, short_forms, study_file
 from ferray.attachments import Finder
@@ -16,7 +16,8 @@ from ferray.budget import Budget
 from ferray.config import Frozen, NotNegative, Positive, field_names, merge
 from ferray.data_source import DataSource
 from ferray.designs import SET_BY_THE_STUDY, Ablation, Name, Variant, leave_to_the_study
-from ferray.errors import ConfigError, explain, short
+from ferray.errors import ConfigError, explain
+from ferray.packing import Pack, Packing
 from ferray.published import Published
 from ferray.search import Domain
 from ferray.seeds import Seeds
@@ -30,19 +31,8 @@ if TYPE_CHECKING:
 
 MOST_TRIALS = 1_000_000
 """So many may a study plan; what is more is a slip in a grid, and would fill the memory before anything ran."""
-MOST_SEATS = 32
-"""So many trials share a process where memory alone bounds them: further ones would only wait for those before them."""
 LEAST_EFFECT = 0.01
 """Accuracy points: one of ten thousand images. Who writes less means a fraction."""
-
-
-def _as_pack(given: Any) -> Any:
-    """What YAML takes for false is the word off."""
-    if given is False:
-        return "off"
-    if given is True or (isinstance(given, str) and given not in ("auto", "off")) or not isinstance(given, (str, int)):
-        raise ConfigError.at("pack", f"must be auto, off or a whole number of trials for each process, not {short(given)}")
-    return given
 
 
 class Study(Frozen):
@@ -76,8 +66,8 @@ class Study(Frozen):
     """Processors that Ray sets aside for each trial, or process that packs several; as many as its `threads` where left out."""
     gpus: NotNegative = 0.0
     """GPUs, or a fraction of one, for each trial; 0 trains on processors."""
-    pack: Annotated[Literal["auto", "off"] | Annotated[int, Field(ge=1, le=256)], BeforeValidator(_as_pack)] = "auto"
-    """Whether trials share a process: `auto`, as many as fit on each GPU (at most 4 where `gpus` is 0.25); a number, so many at most."""
+    pack: Pack = "auto"
+    """`auto`: those on GPUs share processes, as many as fit (or 4 on each, by `gpus: 0.25`); a number: so many at most; `off`: none."""
     smallest_effect: Annotated[float, Field(ge=LEAST_EFFECT, le=100)] = 0.5
     """Accuracy points, that is percent and no fraction: an effect that is certainly smaller, either way, is called none."""
     budget: Budget | None = None
@@ -154,8 +144,7 @@ class Study(Frozen):
             raise ConfigError.at("seeds", f"each seed once, not {self.seeds}")
         if self.budget and self.budget.gpu_hours and not self.gpus:
             raise ConfigError.at("budget.gpu_hours", "trials have no GPUs, so none are spent; give processor_hours or hours, or set `gpus`")
-        if isinstance(self.pack, int) and self.gpus > 1:
-            raise ConfigError.at("pack", f"trials that have {self.gpus:g} GPUs each share no process; leave `pack` out, or set `gpus` to 1")
+        Packing.of(self.pack, self.gpus)
         domains = self._domains
         if self.tuning:
             self.tuning.check(domains, self.num_samples, self.all_seeds)
@@ -271,26 +260,9 @@ class Study(Frozen):
         return trials(seeds, cells, (data or self.load_data()).fingerprint, Finder(self.folders), stopping)
 
     @property
-    def is_packed(self) -> bool:
-        """Whether trials share processes, which train several of them at a time."""
-        return isinstance(self.pack, int) or (self.pack == "auto" and 0 < self.gpus <= 1)
-
-    @property
-    def most_packed(self) -> int | None:
-        """How many trials share a process at most; None where that is as many as fit."""
-        if isinstance(self.pack, int):
-            return self.pack
-        return int(1 / self.gpus + 1e-9) if 0 < self.gpus < 1 else None
-
-    @property
-    def seats(self) -> int:
-        """For how many trials at a time each process is there, be it that some wait for memory."""
-        return self.most_packed or MOST_SEATS
-
-    @property
-    def gpus_of_process(self) -> float:
-        """GPUs, or a fraction of one, that each process has that trains."""
-        return 1.0 if self.is_packed and self.gpus else self.gpus
+    def packing(self) -> Packing:
+        """How its trials share processes."""
+        return Packing.of(self.pack, self.gpus)
 
     @property
     def processors(self) -> float:

@@ -27,6 +27,7 @@ ALLOWED = {
     "conditions": {"config", "errors"},
     "search": {"conditions", "config", "errors", "ray"},  # ray.tune draws the samples, inside a function
     "study_file": {"errors"},
+    "packing": {"errors"},
     "short_forms": {"config", "data_source", "errors"},
     "trial": {"attachments", "config", "errors"},
     "published": {"config"},
@@ -42,6 +43,7 @@ ALLOWED = {
         "data_source",
         "designs",
         "errors",
+        "packing",
         "published",
         "running.runner",
         "search",
@@ -154,18 +156,32 @@ ALLOWED = {
         "training.transforms",
         "torch",
     },
-    "running.trainable": {
+    # training and torch inside functions
+    "running.source": {"config", "data", "environment", "training", "training.state", "trial", "torch"},
+    # training inside functions
+    "running.host": {
         "config",
         "data",
-        "environment",
-        "errors",
-        "ledger",
-        "running.meter",
+        "running.estimate",
+        "running.source",
+        "training.capacity",
+        "training.epochs",
+        "training.pack",
         "training.state",
-        "training",
         "trial",
         "ray",
-        "torch",
+    },
+    "running.broker": {"running.host", "running.machine", "study", "ray"},  # host and ray inside functions
+    "running.lease": {"running.host", "running.source", "trial", "ray"},  # ray inside functions, host for types alone
+    "running.trainable": {
+        "data",
+        "errors",
+        "ledger",
+        "running.lease",
+        "running.meter",
+        "running.source",
+        "trial",
+        "ray",
     },
     "running.meter": {"errors", "ledger", "ray"},  # ray inside a function
     "running.check": {"code", "config", "data", "errors", "training", "trial", "torch"},  # training and torch inside functions
@@ -186,6 +202,7 @@ ALLOWED = {
     "running.price": {"analysis.families", "budget", "ledger", "power", "running.estimate", "running.meter", "running.spread"},
     "running.draws": {"config", "running.estimate", "search"},
     "running.plan": {
+        "packing",
         "running.check",
         "running.confirmation",
         "running.display",
@@ -204,6 +221,7 @@ ALLOWED = {
     "running.relay": {"errors", "running.meter", "running.trainable", "ray"},
     "running.work": {"ledger", "running.confirmation", "running.estimate", "running.standing"},
     "running.experiment": {
+        "running.broker",
         "running.connection",
         "environment",
         "errors",

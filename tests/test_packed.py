@@ -61,20 +61,20 @@ def same_as_alone(study: Study, ledger: Ledger, storage: Path) -> bool:
 @pytest.mark.parametrize(
     ("fields", "packed", "most", "slots"),
     [
-        ({}, False, None, 8),
-        ({"pack": "off"}, False, None, 8),
+        ({}, False, 1, 8),
+        ({"pack": "off"}, False, 1, 8),
         ({"pack": 4}, True, 4, 8),
         ({"pack": 4, "cpus": 2}, True, 4, 4),
         ({"gpus": 1}, True, None, 2),
         ({"gpus": 0.25}, True, 4, 2),
         ({"gpus": 0.25, "pack": 6}, True, 6, 2),
-        ({"gpus": 0.25, "pack": "off"}, False, 4, 8),
-        ({"gpus": 2}, False, None, 1),
+        ({"gpus": 0.25, "pack": "off"}, False, 1, 8),
+        ({"gpus": 2}, False, 1, 1),
     ],
 )
 def test_a_study_says_how_its_trials_share_processes(fields: dict[str, Any], packed: bool, most: int | None, slots: int) -> None:
     study = tiny(**fields)
-    assert (study.is_packed, study.most_packed, Machine(8, 2).slots(study)) == (packed, most, slots)
+    assert (study.packing.is_on, study.packing.most, Machine(8, 2).slots(study)) == (packed, most, slots)
 
 
 def test_yaml_s_off_is_the_word(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_early_stopping_ends_packed_trials_and_others_take_their_seats(tmp_path:
         ablate=None,
         variants={"wider": {"width": 0.1}},
         search={"learning_rate": {"grid_search": [1e-9, 1e-8, 1e-3, 3e-3, 1e-2]}},
-        tuning={"seeds": 1, "scheduler": {"asha": {"grace_epochs": 1, "reduction_factor": 2}}},
+        tuning={"seeds": 1, "scheduler": "asha", "grace_epochs": 1, "reduction_factor": 2},
         base={**tiny().base, "epochs": 4},
         seeds=1,
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ferray.running.machine import LEASE_PROCESSORS
 
 if TYPE_CHECKING:
-    from ferray.data import Dataset
     from ferray.study import Study
 
 RETRY_SECONDS = 0.5
@@ -22,9 +22,13 @@ class Broker:
     A trial has one lease: with a new one, the one before ends, whose holder must have died.
     """
 
-    def __init__(self, hosts: list[Any], seats: int) -> None:
-        """``hosts`` are Hosts as Ray actors that begin anew when they die, ``seats`` how many leases each may have."""
+    def __init__(self, hosts: list[Any], seats: int, held: list[Any]) -> None:
+        """``hosts`` are Hosts as Ray actors that begin anew when they die, ``seats`` how many leases each may have.
+
+        ``held`` are references to what the hosts were given, which Ray would otherwise throw away before they begin anew.
+        """
         self._hosts = hosts
+        self._held = held
         self._seats = seats
         self._ready: set[int] = set()
         self._gone: dict[int, str] = {}
@@ -52,13 +56,12 @@ class Broker:
                     return None
                 if len(self._gone) == len(self._hosts):
                     raise RuntimeError(f"no process that packs trials can be started: {next(iter(self._gone.values()))}")
-                taken = dict.fromkeys(sorted(self._ready), 0)
-                for place, _ in self._leases.values():
-                    taken[place] += 1
-                least = min(taken, key=lambda one: taken[one], default=None)
-                if least is not None and taken[least] < self._seats:
-                    self._leases[number] = (least, key)
-                    return number, self._hosts[least]
+                taken = Counter(host for host, _ in self._leases.values())
+                free = [host for host in sorted(self._ready) if taken[host] < self._seats]
+                if free:
+                    place = min(free, key=lambda one: taken[one])
+                    self._leases[number] = (place, key)
+                    return number, self._hosts[place]
                 await self._changed.wait()
 
     async def end(self, number: int) -> None:
@@ -106,13 +109,15 @@ class Broker:
             self._changed.notify_all()
 
 
-def hosts(study: Study, data: Dataset, slots: int) -> list[Any]:
-    """So many Hosts as Ray actors, each with a GPU or with processors of its own; they are started meanwhile."""
+def hosts(study: Study, data: list[Any], processes: int) -> list[Any]:
+    """So many Hosts as Ray actors, each with a GPU or with processors of its own; they are started meanwhile.
+
+    ``data`` holds the reference to the data set.
+    """
     import ray
 
     from ferray.running.host import Host
 
-    kept = max(0.0, study.processors - LEASE_PROCESSORS * study.seats)  # the rest is for the leases
+    kept = max(0.0, study.processors - LEASE_PROCESSORS * study.packing.seats)  # the rest is for the leases
     kind = ray.remote(Host).options(num_cpus=kept, num_gpus=1 if study.gpus else 0, max_restarts=-1)
-    shared = ray.put(data)
-    return [kind.remote(shared, study.most_packed) for _ in range(slots)]
+    return [kind.remote(data, study.packing.most) for _ in range(processes)]

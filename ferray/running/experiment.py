@@ -77,7 +77,7 @@ def experiments(
                 elif (lack := there().lack(study)) is not None:  # a cluster may still grow
                     progress.display.say(f"{lack}; waiting for a node that has it")
                 actor = _actor_here(LedgerWriter, str(ledger.path), retry_failed=retry_failed)
-                broker = _broker(study, data) if study.is_packed else None
+                broker = _broker(study, data) if study.packing.is_on else None
                 yield lambda trials: _run(study, plan, trials, data, actor, ledger, progress, meter, broker)
         finally:
             if is_ours:
@@ -103,7 +103,8 @@ def _actor_here(kind: type, *arguments: Any, **options: Any) -> Any:
 
 def _broker(study: Study, data: Dataset) -> Any:
     """Starts the processes that pack trials, and gives the actor that leases their seats."""
-    broker = _actor_here(Broker, hosts(study, _in_memory(data), _processes(study)), study.seats)
+    held = [ray.put(_in_memory(data))]
+    broker = _actor_here(Broker, hosts(study, held, _processes(study)), study.packing.seats, held)
     ray.get(broker.open.remote())
     return broker
 
@@ -148,7 +149,7 @@ def _run(
         param_space={"trial": tune.grid_search(points)},
         tune_config=tune.TuneConfig(
             reuse_actors=True,
-            max_concurrent_trials=None if broker is None else study.seats * _processes(study),
+            max_concurrent_trials=None if broker is None else study.packing.seats * _processes(study),
             scheduler=WithinVariants(plan, trials, ledger.epochs, relay.stop) if may_stop else None,
             trial_name_creator=relay.name,
             trial_dirname_creator=key_of,

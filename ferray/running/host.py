@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,12 +44,17 @@ class Told:
 class Host:
     """A Pack as an asynchronous Ray actor, which holds the data once; a training is known by the number of its lease."""
 
-    def __init__(self, data: Dataset, most: int | None) -> None:
-        """``most`` is how many trainings at most there may be at the same time; as many as fit where it is None."""
+    def __init__(self, data: Sequence[Any], most: int | None) -> None:
+        """``data`` holds the reference to the data set, inside a list, so that the process can fetch it again where it begins anew.
+
+        ``most`` is how many trainings at most there may be at the same time; as many as fit where it is None.
+        """
+        import ray
+
         from ferray.training.capacity import Capacity, memory
         from ferray.training.pack import Pack
 
-        self._data = data
+        self._data: Dataset = ray.get(data[0])
         self._pack = Pack(Capacity(most, memory()))
         self._seats: dict[int, Seat] = {}
         self._epochs: dict[int, Finished] = {}

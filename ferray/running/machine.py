@@ -106,7 +106,7 @@ def _both(processors: float, gpus: float) -> str:
 
 
 def _slots(processors: float, gpus: float, study: Study) -> int:
-    by_processors, asked = int(processors / study.processors + 1e-9), study.gpus_of_process
+    by_processors, asked = int(processors / study.processors + 1e-9), study.packing.gpus
     if not asked:
         return by_processors
     by_gpus = int(gpus / asked + 1e-9) if asked >= 1 else int(gpus) * int((1 + ROUNDED) / asked)

@@ -92,7 +92,7 @@ class ActorMeter:
 def rate_of(study: Study) -> float | None:
     """GPUs or processors that each trial's process occupies, whichever the budget counts; None where it goes by the clock."""
     unit = study.budget.unit if study.budget else None
-    return {"gpu_hours": study.gpus_of_process, "processor_hours": study.processors}.get(unit or "")
+    return {"gpu_hours": study.packing.gpus, "processor_hours": study.processors}.get(unit or "")
 
 
 def recorded_seconds(ledger: Ledger, keys: Iterable[str]) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ferray import environment
 from ferray.ledger import DEFAULT_STORAGE, Ledger
+from ferray.packing import UNPACKED, Packing
 from ferray.running import draws, price
 from ferray.running.check import check
 from ferray.running.confirmation import NOTHING_AFTER, Confirmation, choices, confirmation
@@ -31,10 +32,10 @@ STATES = ("in the ledger", "half-trained", "failed", "running", "to run")
 class Plan:
     """The trials of a study and how each one stands.
 
-    ``states`` has one of STATES by key, ``epochs`` how many epochs a trial has that has not ended. ``slots`` is how many trials run at
-    a time on ``machine``, 0 where it lacks what they ask for; ``pace`` is empty where nobody knows how long an epoch takes.
-    ``draws`` says what of a search takes effect, ``design`` by what the variants were formed. ``after`` is what follows from the tuning
-    of a study that is tuned; its trials, as far as known, are among ``trials``.
+    ``states`` has one of STATES by key, ``epochs`` how many epochs a trial has that has not ended. ``slots`` is how many trials, or
+    processes that pack these, run at a time on ``machine``, 0 where it lacks what they ask for; ``pace`` is empty where nobody knows how
+    long an epoch takes. ``draws`` says what of a search takes effect, ``design`` by what the variants were formed. ``after`` is what
+    follows from the tuning of a study that is tuned; its trials, as far as known, are among ``trials``.
     """
 
     study: str
@@ -52,6 +53,7 @@ class Plan:
     design: Sequence[str] = ()
     after: Confirmation = NOTHING_AFTER
     price: Price | None = None
+    packing: Packing = UNPACKED
 
     @property
     def is_tuned(self) -> bool:
@@ -134,7 +136,9 @@ def make_plan(
     address = None if local else cluster_address(address)
     machine = _cluster(address) if address or (is_connected() and not local) else Machine.here(gpus=study.gpus > 0)
     slots = min(1, machine.slots(study)) if local else machine.slots(study)
-    plan = Plan(study.name, _described(data), trials, states, epochs, retry_failed, machine, slots, study.processors, study.gpus, Pace())
+    plan = Plan(
+        study.name, _described(data), trials, states, epochs, retry_failed, machine, slots, study.processors, study.packing.gpus, Pace()
+    )
     todo = plan.to_run
     check(todo, data, say)
     priced = [*todo, *after.expected]
@@ -221,7 +225,14 @@ def _time(plan: Plan) -> str:
         return f"{plan.machine.name} cannot run it: each trial asks for {asked}, and it has {has}"
     wall, trial_seconds = plan.seconds, plan.trial_seconds
     if wall is None or trial_seconds is None:
-        return f"{plan.slots:,} at a time on {plan.machine.name}; how long an epoch takes is not known yet"
+        return f"{_slots(plan)} on {plan.machine.name}; how long an epoch takes is not known yet"
     unit, each = ("GPU", plan.gpus) if plan.gpus else ("processor", plan.processors)
     spent = price.hours(trial_seconds * each, unit)
-    return f"about {duration(wall)}, {plan.slots:,} at a time on {plan.machine.name} ({spent}), by {plan.pace.basis}"
+    return f"about {duration(wall)}, {_slots(plan)} on {plan.machine.name} ({spent}), by {plan.pace.basis}"
+
+
+def _slots(plan: Plan) -> str:
+    if not plan.packing.is_on:
+        return f"{plan.slots:,} at a time"
+    most = "as many as fit" if plan.packing.most is None else f"at most {plan.packing.most:,}"
+    return f"{plan.slots:,} process{'es' * (plan.slots != 1)} of {most} at a time"

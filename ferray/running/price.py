@@ -93,7 +93,7 @@ class Price:
 
 def price(plan: Plan, study: Study, ledger: Ledger, data: Dataset) -> Price:
     """The price of a plan, whose pace is known as far as it can be."""
-    unit, each = ("GPU", study.gpus_of_process) if study.gpus else ("processor", study.processors)
+    unit, each = ("GPU", study.packing.gpus) if study.gpus else ("processor", study.processors)
     unique = {trial.key for trial in plan.trials}
     recorded = recorded_seconds(ledger, unique)
     left = None if plan.trial_seconds is None else each * plan.trial_seconds

@@ -119,6 +119,7 @@ class Pack:
                         self._changed.wait(REST)
             for seat in running:
                 seat.seconds += (time.perf_counter() - began) / len(running)
+                seat.hand_out()
         for seat in self._seats:
             seat.end()
         self._seats = []
@@ -147,6 +148,7 @@ class Seat:
         self._state = resume
         self._epochs = 0  # the last that was handed out
         self._last: Epoch | None = None
+        self._is_new = False  # and not handed out yet
         self._asked: Future[Epoch | None] | None = None
 
     @property
@@ -221,9 +223,15 @@ class Seat:
         self._last = told
         if told.row["epoch"] > self._epochs:  # those before were handed out already
             self._epochs = int(told.row["epoch"])
-            told.row["seconds"], self.seconds = self.seconds, 0.0
-            self._answer(told)
+            self._is_new = True
         return True
+
+    def hand_out(self) -> None:
+        """Gives an epoch that has just ended to who asked for it, in the pack's thread."""
+        if self._is_new and self._last is not None:
+            self._last.row["seconds"], self.seconds = self.seconds, 0.0
+            self._answer(self._last)
+        self._is_new = False
 
     def end(self, error: BaseException | None = None) -> None:
         """Ends the training, in the pack's thread."""
