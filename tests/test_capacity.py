@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+
 from ferray.training.capacity import Capacity, ProcessMemory
 
 
@@ -104,6 +106,7 @@ def test_a_machine_tells_what_this_process_has_and_what_is_left() -> None:
     memory = ProcessMemory()
     before = memory.used()
     assert before > 10 * 2**20
-    block = bytearray(b"x" * (64 * 2**20))
+    block = mmap.mmap(-1, 64 * 2**20)  # which no memory that was freed before serves
+    block.write(b"x" * len(block))
     assert memory.used() - before > 32 * 2**20
     assert memory.free() > len(block) // 2

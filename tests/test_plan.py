@@ -188,7 +188,7 @@ def test_a_study_that_this_machine_cannot_run_is_told_so_and_not_probed(tmp_path
     ],
 )
 def test_as_many_trials_run_at_a_time_as_processors_and_gpus_allow(changes: dict[str, Any], machine: Machine, slots: int) -> None:
-    assert machine.slots(tiny(**changes)) == slots
+    assert machine.slots(tiny(pack="off", **changes)) == slots
 
 
 def test_the_time_is_told_as_wall_time_and_as_processor_or_gpu_hours() -> None:

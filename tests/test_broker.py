@@ -1,0 +1,109 @@
+"""Who leases a seat where, with hosts that only note what they are told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from ray.exceptions import ActorUnavailableError, RayError
+
+from ferray.running import broker
+from ferray.running.broker import Broker
+
+
+class Method:
+    """Of an actor."""
+
+    def __init__(self, function: Callable[..., Awaitable[Any]]) -> None:
+        self.remote = lambda *arguments: asyncio.ensure_future(function(*arguments))
+
+
+class Host:
+    """Answers once it is asked so often, or never."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.ended: list[int] = []
+        self.process, self.end = Method(self._process), Method(self._end)
+
+    async def _process(self) -> int:
+        if self.errors:
+            raise self.errors.pop(0)
+        return 1
+
+    async def _end(self, lease: int) -> None:
+        self.ended.append(lease)
+
+
+async def opened(hosts: list[Host], seats: int) -> Broker:
+    made = Broker(hosts, seats, [])
+    await made.open()
+    await asyncio.sleep(0.05)
+    return made
+
+
+def test_leases_go_where_the_fewest_are_and_wait_for_a_seat() -> None:
+    async def leasing() -> None:
+        hosts = [Host(), Host()]
+        made = await opened(hosts, 2)
+        leases = [await made.lease(key) for key in "abcd"]
+        assert [hosts.index(lease[1]) for lease in leases if lease] == [0, 1, 0, 1]
+        waiting = asyncio.create_task(made.lease("e"))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        await made.end(leases[1][0])  # type: ignore[index]
+        assert (await waiting)[1] is hosts[1]  # type: ignore[index]
+        await asyncio.sleep(0)
+        assert hosts[1].ended == [leases[1][0]]  # type: ignore[index]
+
+    asyncio.run(leasing())
+
+
+def test_a_trial_that_asks_again_or_has_ended_holds_nothing() -> None:
+    async def leasing() -> None:
+        hosts = [Host()]
+        made = await opened(hosts, 1)
+        first = await made.lease("a")
+        waiting = asyncio.create_task(made.lease("b"))
+        await asyncio.sleep(0)
+        again = await made.lease("a") if await _later(made.free("b")) else None
+        assert again is not None
+        assert await waiting is None
+        await asyncio.sleep(0)
+        assert hosts[0].ended == [first[0]]  # type: ignore[index]
+        await made.free("a")
+        assert await made.lease("c") is not None
+
+    async def _later(awaited: Awaitable[None]) -> bool:
+        await awaited
+        return True
+
+    asyncio.run(leasing())
+
+
+def test_nothing_is_leased_at_a_host_that_has_died_until_it_answers_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker, "RETRY_SECONDS", 0.05)
+
+    async def leasing() -> None:
+        hosts = [Host()]
+        made = await opened(hosts, 2)
+        lease = await made.lease("a")
+        hosts[0].errors = [ActorUnavailableError("restarting", None)] * 2
+        await made.lost(lease[0])  # type: ignore[index]
+        waiting = asyncio.create_task(made.lease("a"))
+        await asyncio.sleep(0.02)
+        assert not waiting.done()
+        assert (await waiting)[1] is hosts[0]  # type: ignore[index]
+
+    asyncio.run(leasing())
+
+
+def test_that_no_host_can_be_started_is_told() -> None:
+    async def leasing() -> None:
+        made = await opened([Host(RayError("no torch"))], 1)
+        with pytest.raises(RuntimeError, match="no process that packs trials can be started: no torch"):
+            await made.lease("a")
+
+    asyncio.run(leasing())
