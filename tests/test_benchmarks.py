@@ -95,7 +95,7 @@ def test_a_made_up_ledger_reads_as_one_that_was_trained(tmp_path: Path) -> None:
 
 
 def test_the_peak_of_a_process_stays_known_and_its_descendants_are_found() -> None:
-    with subprocess.Popen([sys.executable, "-c", "x = bytes(50_000_000); del x; input()"], stdin=subprocess.PIPE) as process:
+    with subprocess.Popen([sys.executable, "-c", "x = b'x' * 50_000_000; del x; input()"], stdin=subprocess.PIPE) as process:
         while memory.peak(process.pid) < 50e6:
             assert process.poll() is None
         assert process.pid in memory.descendants(os.getpid())
