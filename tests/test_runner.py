@@ -193,7 +193,7 @@ def test_each_trial_has_the_gpu_that_ray_gives_it(tmp_path: Path) -> None:
     """The GPUs are pretended, so that trials fail over them; where they were placed is in their records."""
     ray.init(address="local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False)
     try:
-        outcome = run(tiny(gpus=1.0, ablate=None, seeds=4, base={"epochs": 1}), tmp_path, say=silent)
+        outcome = run(tiny(gpus=1.0, pack="off", ablate=None, seeds=4, base={"epochs": 1}), tmp_path, say=silent)
     finally:
         ray.shutdown()
     assert outcome.statuses == {"failed": 4}
