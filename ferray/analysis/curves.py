@@ -5,17 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from ferray.analysis.results import Results
 from ferray.analysis.selection import speaking_trials
 from ferray.analysis.style import BLUE, GREY, ORANGE, new_figure, note_synthetic, shortened
 
+Array = NDArray[Any]
 CURVE_SPLITS = ("train", "validation")
 RISE = 0.05
 """Validation loss counts as risen when it stays, through the last tenth of the epochs, more than this share above its minimum."""
@@ -112,23 +117,31 @@ def curves_info(results: Results) -> CurvesInfo:
 
 
 def _process(variant: str, epochs: pd.DataFrame) -> Process:
-    return Process(variant, tuple(_training(own.sort_values("epoch")) for _, own in epochs.groupby("seed")))
+    ordered = epochs.sort_values(["seed", "epoch"])
+    columns = {name: ordered[name].to_numpy() for name in (*_FIGURES, "seed", "key", "epoch", "selected_epoch")}
+    bounds = [0, *(np.flatnonzero(np.diff(columns["seed"])) + 1), len(ordered)]
+    own = ({name: values[first:last] for name, values in columns.items()} for first, last in pairwise(bounds))
+    return Process(variant, tuple(map(_training, own)))
 
 
-def _training(epochs: pd.DataFrame) -> Training:
-    last, losses = epochs.iloc[-1], epochs["validation_loss"]
-    chosen = epochs[epochs["epoch"] == epochs["selected_epoch"]]
+_FIGURES = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss")
+
+
+def _training(epochs: Mapping[str, Array]) -> Training:
+    """From one seed's columns, by epoch."""
+    losses, selected = epochs["validation_loss"], int(epochs["selected_epoch"][-1])
+    chosen = np.flatnonzero(epochs["epoch"] == selected)
     gaps = {}
-    for which, row in {"last": last, **({"selected": chosen.iloc[0]} if len(chosen) else {})}.items():
-        gaps["accuracy", which] = 100 * float(row["train_accuracy"] - row["validation_accuracy"])
-        gaps["loss", which] = float(row["validation_loss"] - row["train_loss"])
+    for which, row in {"last": -1, **({"selected": int(chosen[0])} if len(chosen) else {})}.items():
+        gaps["accuracy", which] = 100 * float(epochs["train_accuracy"][row] - epochs["validation_accuracy"][row])
+        gaps["loss", which] = float(losses[row] - epochs["train_loss"][row])
     return Training(
-        seed=int(last["seed"]),
-        key=str(last["key"]),
-        epochs=len(epochs),
-        selected=int(last["selected_epoch"]),
-        lowest=int(epochs["epoch"].iloc[int(losses.argmin())]),
-        rises=_turns_up(losses.to_list()) if len(epochs) >= FEWEST else None,
+        seed=int(epochs["seed"][-1]),
+        key=str(epochs["key"][-1]),
+        epochs=len(losses),
+        selected=selected,
+        lowest=int(epochs["epoch"][int(losses.argmin())]),
+        rises=_turns_up(losses.tolist()) if len(losses) >= FEWEST else None,
         gaps=gaps,
     )
 
@@ -202,7 +215,8 @@ def _draw_panel(axes: Axes, info: CurvesInfo, variant: str, metric: str) -> None
     means = info.means[(info.means["variant"] == variant) & (info.means["metric"] == metric)]
     for split in CURVE_SPLITS:
         colour = _COLOURS[split]
-        curves = [one[["epoch", "value"]].to_numpy(float) for _, one in lines[lines["split"] == split].groupby("seed")]
+        by_seed = lines[lines["split"] == split].pivot_table(index="epoch", columns="seed", values="value")
+        curves = [np.column_stack([by_seed.index, values]) for values in by_seed.to_numpy(float).T]
         axes.add_collection(LineCollection(curves, colors=colour, linewidths=0.5, alpha=0.45))
         mean = means[means["split"] == split]
         if info.seeds[variant] > 1:
