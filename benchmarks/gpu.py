@@ -50,7 +50,7 @@ def many(count: int, size: Mapping[str, int], device: str, **settings: Any) -> l
     given = {**size, "device": device, **settings}
     return [
         Contender("together", "training:together", {**given, "trials": count}),
-        Contender("apart", "training:ferray", given, count),
+        *([Contender("apart", "training:ferray", given, count)] if count <= MANY else []),  # each process has its part of the GPU's memory
         Contender(EAGER, "peers.eager:train", {**size, "device": device}),
     ]
 
@@ -67,7 +67,8 @@ def _solo(samples: Mapping[str, Sequence[Sample]]) -> Iterator[Figure]:
 def _many(samples: Mapping[str, Sequence[Sample]], count: int) -> Iterator[Figure]:
     asked = {"target": 6.0, "aim": 12.0} if count == MANY else {}
     yield _beside(samples, "together", EAGER, f"gpu_{count}_beside_eager", f"{count} trials in one process", **asked)
-    yield _beside(samples, "together", "apart", f"gpu_{count}_beside_processes", f"{count} trials in one process")
+    if count <= MANY:
+        yield _beside(samples, "together", "apart", f"gpu_{count}_beside_processes", f"{count} trials in one process")
     if count == MANY:
         given = ("gpu_images_per_second", f"{count} trials in one process, in all", "images/s")
         value = Spread.of([one.rate for one in samples["together"]]) if samples else None

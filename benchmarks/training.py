@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ferray.config import Config
     from ferray.data import Dataset
     from ferray.training import Epoch
+    from ferray.training.pack import Pack
 
 SIZE = 48
 CLASSES = 7
@@ -61,10 +62,10 @@ def ferray(images: int, evaluated: int = 1, *, recorded: bool = True, compiled: 
 
 def together(images: int, trials: int, evaluated: int = 1, **settings: Any) -> Round:
     """An epoch of so many trials of different seeds, packed into one process."""
-    asked = _pack(noise(images, evaluated), range(trials), settings)
+    _, epochs = _pack(noise(images, evaluated), range(trials), settings)
 
     def one_round() -> float:
-        asked()
+        epochs()
         return images * trials
 
     for _ in range(1 if settings.get("device", "cpu") == "cpu" else WARM):
@@ -79,13 +80,15 @@ def deviations(images: int, trials: int, **settings: Any) -> list[float]:
     from ferray.training import fit
 
     data = noise(images, EVALUATED)
-    together = _pack(data, range(trials), settings)()
+    pack, epochs = _pack(data, range(trials), settings)
+    with pack:
+        together = epochs()
     alone = [next(fit(_config({**settings, "seed": seed}), data)) for seed in range(trials)]
     pairs = [(one.probabilities["validation"], other.probabilities["validation"]) for one, other in zip(together, alone, strict=True)]
     return [float(np.abs(one - other).max()) for one, other in pairs]
 
 
-def _pack(data: Dataset, seeds: Iterable[int], settings: dict[str, Any]) -> Callable[[], list[Epoch]]:
+def _pack(data: Dataset, seeds: Iterable[int], settings: dict[str, Any]) -> tuple[Pack, Callable[[], list[Epoch]]]:
     """A pack of a trial for each seed, and what asks each for its next epoch and waits for all."""
     from ferray.attachments import Attachments
     from ferray.training.epochs import turns
@@ -98,7 +101,7 @@ def _pack(data: Dataset, seeds: Iterable[int], settings: dict[str, Any]) -> Call
         return pack.add(lambda state: turns(config, data, state, attachments=Attachments(), steps=TURN), kind="cnn")
 
     seats = [begin(seed) for seed in seeds]
-    return lambda: [asked.result() for asked in [seat.epoch() for seat in seats]]
+    return pack, lambda: [asked.result() for asked in [seat.epoch() for seat in seats]]
 
 
 WARM = 5

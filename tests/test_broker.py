@@ -107,3 +107,30 @@ def test_that_no_host_can_be_started_is_told() -> None:
             await made.lease("a")
 
     asyncio.run(leasing())
+
+
+def test_a_trial_whose_hosts_keep_dying_has_one_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker, "RETRY_SECONDS", 0.01)
+
+    async def leasing() -> None:
+        hosts = [Host()]
+        made = await opened(hosts, 3)
+        for _ in range(broker.DEATHS):
+            leases = [await made.lease(key) for key in "ab"]
+            assert [lease[2] for lease in leases if lease] == [False, False]
+            await made.lost(leases[0][0])  # type: ignore[index]
+        await asyncio.sleep(0)
+        assert len(hosts[0].ended) == 2 * broker.DEATHS, "should the host live after all"
+        first = await made.lease("a")
+        assert first is not None
+        assert first[2]
+        waiting = [asyncio.create_task(made.lease(key)) for key in "bc"]
+        await asyncio.sleep(0.05)
+        assert not any(task.done() for task in waiting), "neither who is alone as well, nor anybody else"
+        await made.end(first[0])
+        assert (await waiting[0])[2] is True  # type: ignore[index]
+        assert not waiting[1].done()
+        await made.free("b")
+        assert (await waiting[1])[2] is False  # type: ignore[index]
+
+    asyncio.run(leasing())

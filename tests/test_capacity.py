@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import mmap
 
-from ferray.training.capacity import Capacity, ProcessMemory
+import pytest
+import torch
+
+from ferray.training.capacity import Capacity, ProcessMemory, is_broken, no_memory
 
 
 class Device:
@@ -110,3 +113,40 @@ def test_a_machine_tells_what_this_process_has_and_what_is_left() -> None:
     block.write(b"x" * len(block))
     assert memory.used() - before > 32 * 2**20
     assert memory.free() > len(block) // 2
+
+
+def test_who_never_began_leaves_the_one_that_is_watched_alone() -> None:
+    device = Device()
+    capacity = Capacity(None, device)
+    capacity.enter("first", "small")
+    capacity.leave("waiting")
+    device.taken += 200
+    capacity.settle("first")
+    assert capacity.footprints == {"small": 200}
+
+
+def test_where_the_first_was_watched_in_vain_the_next_one_is() -> None:
+    device = Device()
+    capacity = Capacity(None, device)
+    watched(capacity, device, who="first", kind="small", takes=100)
+    capacity.footprints.clear()
+    assert capacity.admits("small")
+    capacity.enter("second", "small")
+    assert not capacity.admits("small")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), torch.OutOfMemoryError("x"), RuntimeError("can't allocate memory: 8 GB"), RuntimeError("CUDA error: out of memory")],
+)
+def test_a_lack_of_memory_is_seen_behind_other_errors_too(error: BaseException) -> None:
+    assert no_memory(error)
+    with pytest.raises(RuntimeError) as last:
+        try:
+            raise error
+        finally:
+            raise RuntimeError("the end of a recording")
+    assert no_memory(last.value)
+    assert not no_memory(RuntimeError("sizes do not fit"))
+    assert not is_broken(error)
+    assert is_broken(torch.AcceleratorError("CUDA error: device-side assert triggered"))

@@ -172,7 +172,7 @@ ALLOWED = {
         "ray",
     },
     "running.broker": {"running.host", "running.machine", "study", "ray"},  # host and ray inside functions
-    "running.lease": {"running.host", "running.source", "trial", "ray"},  # ray inside functions, host for types alone
+    "running.lease": {"errors", "running.host", "running.source", "trial", "ray"},  # ray inside functions, host for types alone
     "running.trainable": {
         "data",
         "errors",

@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from ferray.attachments import Attachments
 from ferray.config import Config
 from ferray.errors import ResourceError
 from ferray.training import Epoch, fit
+from ferray.training import pack as module
 from ferray.training.epoch import Pause
 from ferray.training.epochs import turns
 from ferray.training.pack import Pack, Turns
@@ -266,3 +267,48 @@ def test_seconds_are_shares_of_the_time_of_the_pack(pack: Pack) -> None:
     waited = [pack.add(slow, kind=number).epoch() for number in range(3)]
     seconds = [got(one).row["seconds"] for one in waited]
     assert 0 < sum(seconds) <= time.perf_counter() - began
+
+
+def test_errors_of_freeing_memory_neither_hide_what_was_raised_nor_end_the_others(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> None:
+        raise RuntimeError("cannot free")
+
+    monkeypatch.setattr(module, "release_memory", fails)
+
+    def begun(state: State | None) -> Turns:
+        yield Pause.WORKED
+        raise ValueError("of the training")
+
+    failing, other = pack.add(begun), pack.add(training(CONFIGS[3]))
+    with pytest.raises(ValueError, match="of the training"):
+        got(failing.epoch())
+    assert numbers(got(other.epoch())) == alone(CONFIGS[3])[0]
+
+
+@pytest.mark.parametrize("of", ["a training", "the pack"])
+def test_where_the_device_fails_all_are_told_instead_of_waiting_for_ever(monkeypatch: pytest.MonkeyPatch, of: str) -> None:
+    error = torch.AcceleratorError("CUDA error: device-side assert triggered")
+    told = threading.Event()
+
+    def begun(state: State | None) -> Turns:
+        yield Pause.WORKED
+        if of == "a training":
+            raise error
+        while True:
+            yield Pause.WORKED
+
+    with Pack(broken=told.set) as pack:
+        resting = pack.add(training(CONFIGS[0]))
+        got(resting.epoch())
+        if of == "the pack":
+
+            def admits(kind: object) -> bool:
+                raise error
+
+            monkeypatch.setattr(pack.capacity, "admits", admits)
+        failing = pack.add(begun).epoch()
+        with pytest.raises(torch.AcceleratorError):
+            got(failing)
+        assert told.wait(10)
+        with pytest.raises(CancelledError):
+            got(resting.epoch())

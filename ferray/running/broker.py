@@ -12,6 +12,7 @@ from ferray.running.machine import LEASE_PROCESSORS
 if TYPE_CHECKING:
     from ferray.study import Study
 
+DEATHS = 2
 RETRY_SECONDS = 0.5
 """Between two questions to a process that is being started anew."""
 
@@ -34,6 +35,7 @@ class Broker:
         self._gone: dict[int, str] = {}
         self._leases: dict[int, tuple[int, str]] = {}  # the host's place and the trial's key
         self._asked: dict[str, int] = {}  # the last lease that was asked for a trial
+        self._deaths = Counter[str]()  # of hosts, by the trials that were there
         self._numbers = itertools.count(1)
         self._changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -43,8 +45,11 @@ class Broker:
         for place in range(len(self._hosts)):
             self._watch(place)
 
-    async def lease(self, key: str) -> tuple[int, Any] | None:
-        """A number and a host for a trial, once there is a seat; None where the trial has asked again meanwhile, or has ended.
+    async def lease(self, key: str) -> tuple[int, Any, bool] | None:
+        """A number, a host for a trial, and whether it has that to itself, once there is a seat.
+
+        None where the trial has asked again meanwhile, or has ended. A trial that was in a host as it died, DEATHS times, is alone from
+        then on, so that whoever kills hosts does not take others along.
 
         Raises RuntimeError where no host can be started.
         """
@@ -57,12 +62,17 @@ class Broker:
                 if len(self._gone) == len(self._hosts):
                     raise RuntimeError(f"no process that packs trials can be started: {next(iter(self._gone.values()))}")
                 taken = Counter(host for host, _ in self._leases.values())
-                free = [host for host in sorted(self._ready) if taken[host] < self._seats]
+                closed = {host for host, holder in self._leases.values() if self._is_alone(holder)}
+                seats = 1 if self._is_alone(key) else self._seats
+                free = [host for host in sorted(self._ready - closed) if taken[host] < seats]
                 if free:
                     place = min(free, key=lambda one: taken[one])
                     self._leases[number] = (place, key)
-                    return number, self._hosts[place]
+                    return number, self._hosts[place], self._is_alone(key)
                 await self._changed.wait()
+
+    def _is_alone(self, key: str) -> bool:
+        return self._deaths[key] >= DEATHS
 
     async def end(self, number: int) -> None:
         """Takes a lease back. Nothing happens where it has ended."""
@@ -84,7 +94,10 @@ class Broker:
         """A holder found its host dead: nothing is leased there until it has begun anew."""
         if number in self._leases:
             place, _ = self._leases[number]
-            self._leases = {other: lease for other, lease in self._leases.items() if lease[0] != place}
+            for other, (_, holder) in [one for one in self._leases.items() if one[1][0] == place]:
+                self._deaths[holder] += 1
+                del self._leases[other]
+                self._hosts[place].end.remote(other)  # should it live after all, and only not have been reached
             self._ready.discard(place)
             self._watch(place)
 
@@ -120,4 +133,4 @@ def hosts(study: Study, data: list[Any], processes: int) -> list[Any]:
 
     kept = max(0.0, study.processors - LEASE_PROCESSORS * study.packing.seats)  # the rest is for the leases
     kind = ray.remote(Host).options(num_cpus=kept, num_gpus=1 if study.gpus else 0, max_restarts=-1)
-    return [kind.remote(data, study.packing.most) for _ in range(processes)]
+    return [kind.remote(data, study.packing.most, on_gpu=bool(study.gpus)) for _ in range(processes)]

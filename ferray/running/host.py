@@ -28,6 +28,10 @@ MEMORY = ("optimizer", "loss", "transform", "soft_labels")
 """What decides on a training's memory beside what decides on its pace."""
 
 
+Results = tuple[dict[str, Any], "dict[str, NDArray[np.float32]]", bytes | None]
+"""Summary, predictions and weights."""
+
+
 class UnknownLeaseError(RuntimeError):
     """A lease of another life of this process, or one that has ended."""
 
@@ -44,10 +48,11 @@ class Told:
 class Host:
     """A Pack as an asynchronous Ray actor, which holds the data once; a training is known by the number of its lease."""
 
-    def __init__(self, data: Sequence[Any], most: int | None) -> None:
+    def __init__(self, data: Sequence[Any], most: int | None, *, on_gpu: bool) -> None:
         """``data`` holds the reference to the data set, inside a list, so that the process can fetch it again where it begins anew.
 
         ``most`` is how many trainings at most there may be at the same time; as many as fit where it is None.
+        A process that can no longer use its GPU ends itself, so that another one can begin in its place.
         """
         import ray
 
@@ -55,9 +60,10 @@ class Host:
         from ferray.training.pack import Pack
 
         self._data: Dataset = ray.get(data[0])
-        self._pack = Pack(Capacity(most, memory()))
+        self._pack = Pack(Capacity(most, memory(of_gpu=on_gpu)), broken=lambda: os._exit(1))
         self._seats: dict[int, Seat] = {}
-        self._epochs: dict[int, Finished] = {}
+        self._lengths: dict[int, int] = {}
+        self._results: dict[int, Results] = {}
         gc.collect()
         gc.freeze()  # what is loaded by now stays, and need not be looked at whenever a training has ended
 
@@ -80,6 +86,7 @@ class Host:
         config, code = trial.config, trial.attachments.digests
         kind = (cost(config, self._data.image_shape, code.get("model")), *(str(getattr(config, name)) for name in MEMORY))
         resume = None if checkpoint is None else load_state(checkpoint)
+        self._lengths[lease] = config.epochs
         self._seats[lease] = self._pack.add(begun, kind=kind, resume=resume)
 
     async def epoch(self, lease: int) -> Told | None:
@@ -94,7 +101,10 @@ class Host:
             return Told(failure=told(fault))
         if epoch is None:
             return None
-        self._epochs[lease] = Finished(epoch)
+        if epoch.diverged or epoch.row["epoch"] == self._lengths[lease]:
+            # Taken at once: kept for later, the epoch would keep all that the training has on the GPU.
+            done = Finished(epoch)
+            self._results[lease] = done.summary(), done.predictions(), await asyncio.to_thread(done.weights)
         return Told(epoch.row, epoch.diverged)
 
     async def checkpoint(self, lease: int) -> bytes:
@@ -104,16 +114,15 @@ class Host:
         state = await asyncio.wrap_future(self._seat(lease).state())
         return await asyncio.to_thread(dump_state, state)
 
-    async def results(self, lease: int) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]], bytes | None, Mapping[str, Any]]:
-        """Of the last epoch: summary, predictions, weights, and what was measured."""
-        seat, epoch = self._seat(lease), self._epochs[lease]
-        footprint = self._pack.capacity.footprints.get(seat.kind)
-        weights = await asyncio.to_thread(epoch.weights)
-        return epoch.summary(), epoch.predictions(), weights, {} if footprint is None else {"footprint": footprint}
+    async def results(self, lease: int) -> tuple[Results, Mapping[str, Any]]:
+        """Of a training that has come to its end: its results, and what was measured."""
+        footprint = self._pack.capacity.footprints.get(self._seat(lease).kind)
+        return self._results[lease], {} if footprint is None else {"footprint": footprint}
 
     async def end(self, lease: int) -> None:
         """Ends a training, and frees what it holds; returns once that is done. Nothing happens where the lease is unknown."""
-        self._epochs.pop(lease, None)
+        self._results.pop(lease, None)
+        self._lengths.pop(lease, None)
         seat = self._seats.pop(lease, None)
         if seat is not None:
             await asyncio.wrap_future(seat.close())

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ferray.errors import LedgerError
 from ferray.running.source import TrainingError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ferray.running.host import Told
+    from ferray.running.host import Results, Told
     from ferray.running.source import Result
     from ferray.trial import Trial
 
@@ -28,7 +29,14 @@ class Lease:
         """``broker`` is a Broker as a Ray actor."""
         self._trial, self._broker, self._keep_weights = trial, broker, keep_weights
         self._number: int | None = None
+        self.is_alone = False
+        """Whether no other trial has a seat in the same process."""
         self._host: Any = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it was leased a seat, and not only asked for one."""
+        return self._number is not None
 
     def __enter__(self) -> Lease:
         return self
@@ -42,10 +50,13 @@ class Lease:
         """The host's."""
         import ray
 
-        leased = ray.get(self._broker.lease.remote(self._trial.key))
+        try:
+            leased = ray.get(self._broker.lease.remote(self._trial.key))
+        except ray.exceptions.RayTaskError as error:
+            raise LedgerError(str(error.cause)) from None  # no trial is at fault, and none is recorded as failed
         if leased is None:
             raise HostDiedError("this trial has begun elsewhere")
-        self._number, self._host = leased
+        self._number, self._host, self.is_alone = leased
         told: Mapping[str, Any] = self._call("environment", self._trial.config)
         return told
 
@@ -87,21 +98,21 @@ class Leased:
 
     def summary(self) -> dict[str, Any]:
         """Of the training up to here."""
-        return self._results[0]
+        return self._results[0][0]
 
     def predictions(self) -> dict[str, NDArray[np.float32]]:
         """Class probabilities by split and epoch."""
-        return self._results[1]
+        return self._results[0][1]
 
     def weights(self) -> bytes | None:
         """The selected epoch's, where they were kept."""
-        return self._results[2]
+        return self._results[0][2]
 
     def seen(self) -> Mapping[str, Any]:
         """The memory that trainings of its kind take, in bytes."""
-        return self._results[3]
+        return self._results[1]
 
     @cached_property
-    def _results(self) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]], bytes | None, Mapping[str, Any]]:
-        found: tuple[dict[str, Any], dict[str, NDArray[np.float32]], bytes | None, Mapping[str, Any]] = self._lease.ask("results")
+    def _results(self) -> tuple[Results, Mapping[str, Any]]:
+        found: tuple[Results, Mapping[str, Any]] = self._lease.ask("results")
         return found

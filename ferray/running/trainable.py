@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ferray.errors import LedgerError
-from ferray.running.lease import Lease
+from ferray.running.lease import HostDiedError, Lease
 from ferray.running.meter import OUT_OF_BUDGET, ActorMeter
 from ferray.running.source import Here, TrainingError
 
@@ -219,8 +219,7 @@ def tune_trial(parameters: dict[str, Any], shared: Sequence[Any]) -> None:
         if given.data is not None:
             status = run_trial(trial, given.data, writer, report, keep_weights=given.keep_weights, purse=purse)
         else:
-            with Lease(trial, given.broker, keep_weights=given.keep_weights) as lease:
-                status = run_from(lease, trial, writer, report, purse=purse)
+            status = _run_leased(trial, given, writer, report, purse)
     except StaleAttemptError:
         raise
     except LedgerError as error:
@@ -229,3 +228,18 @@ def tune_trial(parameters: dict[str, Any], shared: Sequence[Any]) -> None:
         return
     if not reported or status != "finished":
         tune.report({"status": status})  # Tune wants a last word of every trial
+
+
+def _run_leased(trial: Trial, given: Shared, writer: Writer, report: Callable[[dict[str, Any]], None], purse: Purse | None) -> str:
+    """Runs a trial on a leased seat, and on another one where the process dies that it shares with others.
+
+    Such a death says nothing about this trial. The broker leases a seat to itself to a trial that has met it too often, and only then
+    Tune counts it.
+    """
+    while True:
+        with Lease(trial, given.broker, keep_weights=given.keep_weights) as lease:
+            try:
+                return run_from(lease, trial, writer, report, purse=purse)
+            except HostDiedError:
+                if lease.is_alone or not lease.is_known:
+                    raise

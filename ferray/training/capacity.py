@@ -12,6 +12,7 @@ import torch
 
 MARGIN = 0.1
 """Of a footprint, kept free beyond it."""
+NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "ALLOC_FAILED")
 GUESS = 2.0
 """Times the largest footprint that is known, a kind that is not known must find free."""
 
@@ -52,9 +53,9 @@ class ProcessMemory:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
-def memory() -> Memory:
-    """That of the current GPU, or of this machine where torch finds none."""
-    return GpuMemory() if torch.cuda.is_available() else ProcessMemory()
+def memory(*, of_gpu: bool) -> Memory:
+    """That of the current GPU, or that of this process and its machine."""
+    return GpuMemory() if of_gpu else ProcessMemory()
 
 
 class Capacity:
@@ -81,9 +82,9 @@ class Capacity:
         if len(self._present) >= self.most or self._watched is not None:
             return False
         known = self.footprints.get(kind)
-        if known is None and (self._young or not self.footprints):
+        if known is None and self._young:
             return False
-        expected = known if known is not None else GUESS * max(self.footprints.values())
+        expected = known if known is not None else GUESS * max(self.footprints.values(), default=0)
         to_come = sum(self.footprints.get(self._present[one], 0) for one in self._young)
         return to_come + expected * (1 + MARGIN) <= self._memory.free()
 
@@ -103,7 +104,9 @@ class Capacity:
 
     def leave(self, who: object) -> None:
         """A training has ended, and its memory is free. Nothing happens where it is not at work."""
-        self._present.pop(who, None)
+        if who not in self._present:
+            return
+        del self._present[who]
         self._young.discard(who)
         self._watched = None  # who is watched still, is watched in vain, since memory has become free meanwhile
 
@@ -117,5 +120,19 @@ class Capacity:
 
 
 def no_memory(error: BaseException) -> bool:
-    """Whether an error means that the device or the processor has no memory left."""
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+    """Whether an error means that the device or the processor has no memory left.
+
+    What failed first counts too: the end of a recording that found no memory raises an error of its own. And what libraries and the driver
+    take, beside torch's own allocator, has other words for it.
+    """
+    one: BaseException | None = error
+    while one is not None:
+        if isinstance(one, (MemoryError, torch.OutOfMemoryError)) or any(words in str(one) for words in NO_MEMORY):
+            return True
+        one = one.__cause__ or one.__context__
+    return False
+
+
+def is_broken(error: BaseException) -> bool:
+    """Whether an error means that the process can no longer use its GPU, and everything else on it would fail as well."""
+    return isinstance(error, torch.AcceleratorError) and not no_memory(error)

@@ -27,7 +27,7 @@ from ferray.training.models import build, channels_last, parameter_count
 from ferray.training.normalization import InputNormalization
 from ferray.training.pretrained import begin_from
 from ferray.training.process import Surroundings
-from ferray.training.resident import resident
+from ferray.training.resident import of_seed, resident
 from ferray.training.schedule import Schedule
 from ferray.training.state import State, copied, finite_flags, finite_tensors, restore_buffers, unsaved_buffers
 from ferray.training.steps import Steps
@@ -82,8 +82,8 @@ def turns(
             epoch += 1
             with surroundings.turn():
                 if training is None:
-                    device, of_seed = surroundings.device, data.for_seed(config.seed)
-                    training = _Training(config, of_seed, device, resume, attachments, keep_weights=keep_weights)
+                    device, own = surroundings.device, of_seed(data, config.seed)
+                    training = _Training(config, own, device, resume, attachments, keep_weights=keep_weights)
                 running = training.run_epoch(waits=steps is None)
             result: Epoch | Pause = Pause.WORKED
             while isinstance(result, Pause):

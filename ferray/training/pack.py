@@ -15,7 +15,7 @@ from typing import TypeVar
 import torch
 
 from ferray.errors import ResourceError
-from ferray.training.capacity import Capacity, memory, no_memory
+from ferray.training.capacity import Capacity, is_broken, memory, no_memory
 from ferray.training.epoch import Epoch, Pause
 from ferray.training.state import State
 
@@ -45,8 +45,13 @@ class Pack:
     begun anew from its last known state once others have ended; that it does not fit alone is a ResourceError.
     """
 
-    def __init__(self, capacity: Capacity | None = None) -> None:
-        self.capacity = capacity or Capacity(None, memory())
+    def __init__(self, capacity: Capacity | None = None, broken: Callable[[], None] | None = None) -> None:
+        """``broken`` is called in the pack's thread where the GPU, or the pack itself, has failed, and no training can go on here.
+
+        Without it, or where it returns, all of them end with that error.
+        """
+        self.capacity = capacity or Capacity(None, memory(of_gpu=torch.cuda.is_available()))
+        self._broken = broken
         self._changed = threading.Condition()
         self._calls: deque[Callable[[], None]] = deque()
         self._seats: list[Seat] = []  # the pack's thread alone changes it
@@ -96,6 +101,27 @@ class Pack:
         self._thread.join()
 
     def _run(self) -> None:
+        try:
+            self._give_turns()
+        except BaseException as error:  # noqa: BLE001 - whoever waits for an epoch would wait for ever
+            self.give_up(error)
+        for seat in self._seats:
+            seat.end()
+        self._seats = []
+
+    def give_up(self, error: BaseException) -> None:
+        """Nothing works any more, in the pack's thread."""
+        if self._broken is not None:
+            self._broken()
+        with self._changed:
+            self._is_closing = True
+            calls, self._calls = self._calls, deque()
+        for call in calls:
+            call()
+        for seat in self._seats:
+            seat.end(error)
+
+    def _give_turns(self) -> None:
         is_idle = True  # as long as nobody has asked for an epoch
         while True:
             with self._changed:
@@ -120,9 +146,6 @@ class Pack:
             for seat in running:
                 seat.seconds += (time.perf_counter() - began) / len(running)
                 seat.hand_out()
-        for seat in self._seats:
-            seat.end()
-        self._seats = []
 
     def _admitted(self, seat: Seat, asked: list[Seat]) -> bool:
         """Whether a training may begin now, which it then does; none before those that asked earlier."""
@@ -202,7 +225,13 @@ class Seat:
 
     def close(self) -> Future[None]:
         """Ends the training, in the middle of an epoch too, and frees what it holds. An epoch that was asked for is None then."""
-        return self._pack.do(self.end)
+
+        def close() -> None:
+            if self.has_ended:
+                release_memory()  # of one that ended by itself, its last epoch may have been kept until now
+            self.end()
+
+        return self._pack.do(close)
 
     def turn(self) -> bool:
         """Lets the training work, in the pack's thread; whether it did, and not only wait for a GPU."""
@@ -237,12 +266,15 @@ class Seat:
         """Ends the training, in the pack's thread."""
         if not self.has_ended:
             self.has_ended = True
+            self._answer(None, error)
             self._leave()
             self._pack.capacity.leave(self)
-            self._answer(None, error)
 
     def _fail(self, error: BaseException) -> None:
         """Ends the training with an error, or lets it wait for more memory."""
+        if is_broken(error):
+            self._pack.give_up(error)
+            return
         if not no_memory(error):
             self.end(error)
             return
@@ -262,7 +294,8 @@ class Seat:
             with contextlib.suppress(Exception):  # a GPU that has failed says so again
                 turns.close()
             del turns
-            release_memory()
+            with contextlib.suppress(Exception):
+                release_memory()
 
     def _answer(self, epoch: Epoch | None, error: BaseException | None = None) -> None:
         asked, self._asked = self._asked, None

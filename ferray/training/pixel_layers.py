@@ -23,24 +23,25 @@ class _PixelLayers(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, pixels: Tensor, weight: Tensor, bias: Tensor, second: Tensor) -> Tensor:
         ctx.save_for_backward(pixels, weight, bias, second)
-        out = pixels.new_zeros(len(pixels), len(second))
+        out = torch.zeros(len(pixels), len(second), dtype=_sums(pixels), device=pixels.device)
         for few, columns in _groups(pixels, len(weight)):
-            out.addmm_(_features(few, weight, bias), second[:, columns].t())
-        return out
+            out += torch.mm(_features(few, weight, bias), second[:, columns].t())
+        return out.to(pixels.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, Tensor, Tensor]:
         pixels, weight, bias, second = ctx.saved_tensors
-        of_weight, of_bias, of_second = torch.zeros_like(weight), torch.zeros_like(bias), torch.empty_like(second)
+        of_weight, of_bias = (torch.zeros_like(one, dtype=_sums(pixels)) for one in (weight, bias))
+        of_second = torch.empty_like(second)
         units = len(weight)
         for few, columns in _groups(pixels, units):
             features = _features(few, weight, bias)
             torch.mm(gradient.t(), features, out=of_second[:, columns])
             of_features = torch.mm(gradient, second[:, columns]).mul_(features.sign_())  # ReLU's slope is the sign of what it made
-            of_bias += of_features.sum(0).view(-1, units).sum(0)
-            of_weight.addmm_(of_features.view(-1, units).t(), few.reshape(-1, few.shape[-1]))
-        return None, of_weight, of_bias, of_second
+            of_bias += of_features.sum(0, dtype=_sums(pixels)).view(-1, units).sum(0)
+            of_weight += torch.mm(of_features.view(-1, units).t(), few.reshape(-1, few.shape[-1]))
+        return None, of_weight.to(weight.dtype), of_bias.to(bias.dtype), of_second
 
 
 def pixel_layers(pixels: Tensor, weight: Tensor, bias: Tensor, second: Tensor) -> Tensor:
@@ -51,6 +52,11 @@ def pixel_layers(pixels: Tensor, weight: Tensor, bias: Tensor, second: Tensor) -
     """
     result: Tensor = _PixelLayers.apply(pixels, weight, bias, second)
     return result
+
+
+def _sums(values: Tensor) -> torch.dtype:
+    """In which the sums over groups are kept: in bf16 each of them would be rounded anew."""
+    return torch.float32 if values.dtype == torch.bfloat16 else values.dtype
 
 
 def _groups(pixels: Tensor, units: int) -> Iterator[tuple[Tensor, slice]]:

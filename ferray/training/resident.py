@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -25,6 +26,19 @@ class Resident:
             torch.cuda.current_stream().synchronize()  # others read them on streams of their own
 
 
+def of_seed(data: Dataset, seed: int) -> Dataset:
+    """``data.for_seed(seed)``, the same one for all trainings of the process that have it at the same time."""
+    if not data.splits_by_seed:
+        return data
+    known = _by_seed.get(id(data))
+    if known is None or known[0]() is not data:  # another one, which lies where one was that is gone
+        known = _by_seed[id(data)] = weakref.ref(data), WeakValueDictionary()
+    found = known[1].get(seed)
+    if found is None:
+        found = known[1][seed] = data.for_seed(seed)
+    return found
+
+
 def resident(data: Dataset, device: torch.device) -> Resident:
     """The data set on a device: the same tensors for all trainings that hold them, which only read."""
     if device.type != "cuda":
@@ -36,6 +50,8 @@ def resident(data: Dataset, device: torch.device) -> Resident:
     return found
 
 
+_by_seed: dict[int, tuple[weakref.ref[Dataset], WeakValueDictionary[int, Dataset]]] = {}
+"""By the identity of the data set that they are drawn from."""
 _on_gpus: WeakValueDictionary[tuple[int, int], Resident] = WeakValueDictionary()
 """By the identity of the data set, which lives as long as what is made of it."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.torch_version import TorchVersion
 
 from ferray.config import OWN_NETWORKS, Config
 from ferray.seeds import derive
@@ -18,6 +19,8 @@ from ferray.training.models import Dropout, reseed_dropout
 from ferray.training.optimization import Optimization
 from ferray.training.transforms import Transform
 
+SAFE_VERSION = "2.15"
+"""Of torch, from which on graphs of several trainings are known to keep their draws apart."""
 Logits = Callable[[Tensor], Tensor]
 """Images [n, c, h, w] with pixels in 0..255 to float32 logits [n, classes]."""
 
@@ -153,5 +156,7 @@ def is_capturable(config: Config, device: torch.device) -> bool:
     A user's own network, loss or transform may, such as by drawing from Python's generator, and a recording would repeat what it decided
     once; it is run as it is.
     """
-    is_known = config.model in OWN_NETWORKS or config.model.startswith(TORCHVISION)
+    # Before, all graphs of a process had one place for the state of the default generator, from which torchvision's networks draw.
+    is_safe = TorchVersion(torch.__version__) >= SAFE_VERSION
+    is_known = config.model in OWN_NETWORKS or (config.model.startswith(TORCHVISION) and is_safe)
     return device.type == "cuda" and is_known and config.loss == "cross_entropy" and config.transform is None
