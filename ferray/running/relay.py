@@ -87,6 +87,9 @@ class Relay(Callback, Stopper):
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
         """Called by Tune with each report of a trial."""
+        if "lost" in result:
+            self._progress.lost(self._trials[key_of(trial)], result["lost"])
+            self._progress.start(self._trials[key_of(trial)])
         if "epoch" in result:
             self._progress.epoch(self._trials[key_of(trial)], result)
         if result.get("status") == STORAGE_FAILED:

@@ -236,10 +236,17 @@ def _run_leased(trial: Trial, given: Shared, writer: Writer, report: Callable[[d
     Such a death says nothing about this trial. The broker leases a seat to itself to a trial that has met it too often, and only then
     Tune counts it.
     """
+    lost: dict[str, str] = {}
+
+    def tell(row: dict[str, Any]) -> None:
+        report({**row, **lost})
+        lost.clear()
+
     while True:
         with Lease(trial, given.broker, keep_weights=given.keep_weights) as lease:
             try:
-                return run_from(lease, trial, writer, report, purse=purse)
-            except HostDiedError:
+                return run_from(lease, trial, writer, tell, purse=purse)
+            except HostDiedError as error:
                 if lease.is_alone or not lease.is_known:
                     raise
+                lost["lost"] = str(error)
