@@ -1,4 +1,4 @@
-"""Any network in bf16 as hardware computes it, on a processor without bf16: float32 arithmetic on numbers rounded to bf16.
+"""The CNN in bf16 as hardware computes it, on a processor without bf16: float32 arithmetic on numbers rounded to bf16.
 
 Products of bf16 numbers are exact in float32, and hardware sums them in float32; so what ``precision: bf16`` does to a training is to
 round what goes into convolutions, dense layers and batch normalizations, what comes out of them, and the gradients of both. Only the
@@ -59,14 +59,15 @@ class Bf16(TorchFunctionMode):
 
 
 class Network(nn.Module):
-    """ferray's CNN or DNN, in float32 or, ``bf16``, in bf16's numbers: normalized images [n, c, h, w] to logits [n, classes]."""
+    """ferray's CNN in float32 or, ``bf16``, in bf16's numbers: normalized images [n, c, h, w] to logits [n, classes].
 
-    def __init__(
-        self, in_channels: int, image_size: tuple[int, int], num_classes: int, model: str = "cnn", width: float = 1.0, bf16: bool = False
-    ) -> None:
+    Not the DNN, whose first two layers are one operation with gradients of its own, which rounding from outside does not reach.
+    """
+
+    def __init__(self, in_channels: int, image_size: tuple[int, int], num_classes: int, width: float = 1.0, bf16: bool = False) -> None:
         super().__init__()
         seed = int(torch.randint(2**31, ()))  # of the trial's stream for initialisation
-        self.network = build(Config.model_validate({"model": model, "width": width, "seed": seed}), (in_channels, *image_size), num_classes)
+        self.network = build(Config.model_validate({"width": width, "seed": seed}), (in_channels, *image_size), num_classes)
         self.bf16 = bf16
 
     def forward(self, images: Tensor) -> Tensor:

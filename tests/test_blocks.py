@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from toy_data import toy_data
 
-import ferray.training.epochs as engine
 from ferray import Study
 from ferray.attachments import Finder
 from ferray.config import Config, overlay
 from ferray.data import load
 from ferray.data_source import DataSource
+from ferray.training import fit, steps
 from ferray.training.augmentation import augment
 from ferray.training.models import Dropout, build
 from ferray.training.transforms import Transform
@@ -83,10 +83,10 @@ def watch(config: Config, folder: Path) -> Seen:
         return seen.noise[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "augment", watched_augment)
+        patch.setattr(steps, "augment", watched_augment)
         patch.setattr(Dropout, "forward", watched_dropout)
         patch.setattr(Transform, "__call__", watched_transform)
-        for _ in engine.fit(config, DATA, attachments=attachments):
+        for _ in fit(config, DATA, attachments=attachments):
             pass
     seen.start = dict(build(config, DATA.image_shape, len(DATA.classes), attachments).state_dict())
     return seen

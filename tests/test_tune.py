@@ -18,6 +18,20 @@ seeds: 2
 """
 
 
+BREAKS = """
+def make():
+    seen = []
+    def change(image):
+        seen.append(image)
+        if len(seen) > 20:  # more than a network is tried on before anything runs
+            raise ValueError("so many images cannot be changed")
+        return image
+    return change
+"""
+FAILS = ("--set", "base.transform=./breaks.py:make")
+"""Trials that fail in their first epoch."""
+
+
 def tune(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "COLUMNS": "200", "TERM": "dumb"}
     command = [sys.executable, "-m", "ferray.tune", *arguments]
@@ -28,6 +42,7 @@ def tune(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def study(tmp_path: Path) -> Path:
     file = tmp_path / "tiny.yaml"
     file.write_text(TINY)
+    (tmp_path / "breaks.py").write_text(BREAKS)
     return file
 
 
@@ -74,7 +89,7 @@ def test_a_mistake_is_told_without_a_traceback_and_exits_with_2(arguments: list[
 
 
 def test_failed_trials_are_told_and_the_status_says_so(study: Path, tmp_path: Path) -> None:
-    done = tune("tiny.yaml", "--local", "--set", "base.batch_size=1000000000000000000000000", "--set", "seeds=1", folder=tmp_path)
+    done = tune("tiny.yaml", "--local", *FAILS, "--set", "seeds=1", folder=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "2 trials failed, baseline seed 0 over" in done.stdout
     assert "--retry-failed" in done.stdout
@@ -94,7 +109,7 @@ def test_a_spent_budget_ends_with_a_report_and_a_status_of_its_own(study: Path, 
 
 @pytest.mark.slow
 def test_of_failures_and_a_spent_budget_the_status_tells_the_failures_and_the_words_both(study: Path, tmp_path: Path) -> None:
-    fails = ("--local", "--set", "base.batch_size=1000000000000000000000000")
+    fails = ("--local", *FAILS)
     tune("tiny.yaml", *fails, "--set", "seeds=1", folder=tmp_path)
     done = tune("tiny.yaml", *fails, "--set", "budget.hours=1e-9", folder=tmp_path)
     assert done.returncode == 1, done.stderr
@@ -138,7 +153,7 @@ def test_in_a_terminal_the_run_is_a_picture_and_ctrl_c_says_how_to_go_on(study: 
 
 def test_failures_are_told_in_a_terminal_with_where_the_traceback_is(study: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": "1"}
-    command = ["-m", "ferray.tune", "tiny.yaml", "--local", "--set", "base.batch_size=1000000000000000000000000", "--set", "seeds=1"]
+    command = ["-m", "ferray.tune", "tiny.yaml", "--local", *FAILS, "--set", "seeds=1"]
     terminal = pexpect.spawn(
         sys.executable, command, cwd=tmp_path, env=environment, dimensions=(24, 200), encoding="utf-8", timeout=100,
     )  # fmt: skip

@@ -245,7 +245,7 @@ class _Training:
         parts = []
         for images in torch.split(self.data.images[split], EVALUATION_BATCH[self.device.type]):
             with torch.no_grad():  # no inference mode: what a network keeps of it could not be trained on
-                parts.append(self._logits(images.float()))
+                parts.append(self._logits(images.float()).detach())  # a network may return a parameter as it is
             yield Pause.WORKED
         logits, labels = torch.cat(parts), self.data.labels[split]
         results = {"probabilities": logits.softmax(dim=1)}
