@@ -159,10 +159,18 @@ def below(process: int, name: str) -> list[int]:
     return [one for one in found if is_below(one)]
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+    """What the driver's trials come to by themselves."""
+    storage = tmp_path_factory.mktemp("alone")
+    run(tiny(base={**tiny().base, "epochs": 30}), storage, local=True, say=silent)
+    return Ledger(storage)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3 * PATIENCE)
-@pytest.mark.parametrize("victim", ["ray::Host", "ray::ImplicitFunc"])
-def test_trials_of_a_process_that_is_killed_go_on_with_the_same_numbers(tmp_path: Path, victim: str) -> None:
+@pytest.mark.parametrize("victim", ["ray::Host", pytest.param("ray::ImplicitFunc", marks=pytest.mark.long)])
+def test_trials_of_a_process_that_is_killed_go_on_with_the_same_numbers(tmp_path: Path, victim: str, alone: Ledger) -> None:
     driver = under_way(tmp_path / "packed")
     killed = below(driver.pid, victim)
     assert killed
@@ -172,12 +180,12 @@ def test_trials_of_a_process_that_is_killed_go_on_with_the_same_numbers(tmp_path
     assert "died" in output
     ledger = Ledger(tmp_path / "packed")
     assert max(ledger.record(key)["attempts"] for key in ledger.keys()) > 1  # type: ignore[index]
-    assert same_as_alone(tiny(base={**tiny().base, "epochs": 30}), ledger, tmp_path / "alone")
+    assert numbers(ledger) == numbers(alone)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(3 * PATIENCE)
-def test_ctrl_c_ends_packed_trials_cleanly_and_they_go_on_unpacked(tmp_path: Path) -> None:
+def test_ctrl_c_ends_packed_trials_cleanly_and_they_go_on_unpacked(tmp_path: Path, alone: Ledger) -> None:
     driver = under_way(tmp_path / "packed")
     driver.send_signal(signal.SIGINT)
     output = driver.communicate(timeout=PATIENCE)[0]
@@ -186,7 +194,7 @@ def test_ctrl_c_ends_packed_trials_cleanly_and_they_go_on_unpacked(tmp_path: Pat
     ledger = Ledger(tmp_path / "packed")
     study = tiny(base={**tiny().base, "epochs": 30})
     assert run(study, ledger.path, local=True, say=silent).statuses == {"finished": 4}
-    assert same_as_alone(study, ledger, tmp_path / "alone")
+    assert numbers(ledger) == numbers(alone)
 
 
 @pytest.mark.slow

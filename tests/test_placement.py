@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         cluster.shutdown()
 
 
-@pytest.mark.parametrize(("fraction", "at_a_time"), [(1.0, 1), (0.25, 4)])
+@pytest.mark.parametrize(("fraction", "at_a_time"), [(0.5, 2), pytest.param(0.25, 4, marks=pytest.mark.long)])
 def test_fractions_fill_every_gpu_of_every_node(folder: Path, tmp_path: Path, fraction: float, at_a_time: int) -> None:
     slots = there().slots(study(1, gpus=fraction))
     assert slots == 3 * at_a_time
