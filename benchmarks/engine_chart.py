@@ -40,7 +40,7 @@ def engine_chart(figures: Sequence[Mapping[str, Any]]) -> bytes:
         axes.invert_yaxis()
         axes.tick_params(axis="y", length=0)
         axes.set_xlim(0, 1.05 * limit)
-        axes.set_xlabel("images/s, the reference CNN with rotation and flip, all cores of the machine")
+        axes.set_xlabel("images/s of the reference CNN, all cores")
         content = io.BytesIO()
         figure.savefig(content, format="png", dpi=150)
         return content.getvalue()
