@@ -160,6 +160,7 @@ ALLOWED = {
     "running.source": {"config", "data", "environment", "training", "training.state", "trial", "torch"},
     # training inside functions
     "running.host": {
+        "torch",
         "config",
         "data",
         "running.estimate",

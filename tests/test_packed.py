@@ -232,7 +232,7 @@ def test_a_budget_ends_packed_trials_with_what_they_have(tmp_path: Path) -> None
     assert any(ledger.checkpoint_file(key).exists() for key in ledger.keys())
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(2 * PATIENCE)
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there, and would not be pretended")
 def test_each_gpu_has_one_process_for_many_trials(tmp_path: Path) -> None:

@@ -55,12 +55,13 @@ class Host:
         A process that can no longer use its GPU ends itself, so that another one can begin in its place.
         """
         import ray
+        import torch
 
         from ferray.training.capacity import Capacity, memory
         from ferray.training.pack import Pack
 
         self._data: Dataset = ray.get(data[0])
-        self._pack = Pack(Capacity(most, memory(of_gpu=on_gpu)), broken=lambda: os._exit(1))
+        self._pack = Pack(Capacity(most, memory(of_gpu=on_gpu and torch.cuda.is_available())), broken=lambda: os._exit(1))
         self._seats: dict[int, Seat] = {}
         self._lengths: dict[int, int] = {}
         self._results: dict[int, Results] = {}
