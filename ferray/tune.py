@@ -33,6 +33,7 @@ def main(
     address: Annotated[str | None, typer.Option(help="A Ray cluster to run on; RAY_ADDRESS serves too.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Runs failed trials again.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Shows what would run, and how long it would take; trains nothing.")] = False,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Whether the report is written once the trials have ended.")] = True,
 ) -> None:
     """Runs what the ledger does not have of a study yet, and writes its report.
 
@@ -57,11 +58,12 @@ def main(
     display.say(f"study {planned.name}: {ended}; {outcome.trained} ended just now; records in {storage}")
     if outcome.interrupted:
         sys.exit(130)
-    _report(storage, planned.name, display)
+    if report:
+        _report(storage, planned.name, display)
     if outcome.failures:
         label, told = next(iter(outcome.failures.items()))
         failed = f"{counted(len(outcome.failures), 'trial')} failed, {label} over {told}"
-        display.say(f"{failed}; the report has all; --retry-failed runs failed trials again")
+        display.say(f"{failed}; {'the report has all; ' if report else ''}--retry-failed runs failed trials again")
         sys.exit(1)
     if outcome.out_of_budget:
         sys.exit(3)

@@ -197,7 +197,7 @@ def test_ctrl_c_ends_packed_trials_cleanly_and_they_go_on_unpacked(tmp_path: Pat
     assert numbers(ledger) == numbers(alone)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(2 * PATIENCE)
 def test_early_stopping_ends_packed_trials_and_others_take_their_seats(tmp_path: Path) -> None:
     study = tiny(
@@ -220,7 +220,7 @@ def test_early_stopping_ends_packed_trials_and_others_take_their_seats(tmp_path:
     assert set(outcome.statuses) == {"finished", "stopped"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(2 * PATIENCE)
 def test_a_budget_ends_packed_trials_with_what_they_have(tmp_path: Path) -> None:
     base = {**tiny().base, "epochs": 400}

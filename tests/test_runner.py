@@ -148,7 +148,7 @@ def test_a_killed_driver_goes_on_where_it_was_with_the_same_numbers(tmp_path: Pa
 
 
 @pytest.mark.timeout(LONG)
-@pytest.mark.parametrize("how", ["local", pytest.param("ray", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("how", ["local", pytest.param("ray", marks=pytest.mark.long)])
 def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(tmp_path: Path, how: str) -> None:
     driver = under_way(tmp_path, epochs=12, how=how)
     os.kill(driver.pid, signal.SIGINT)
@@ -272,7 +272,7 @@ def test_a_disk_that_fills_up_is_told_and_the_study_goes_on_when_there_is_space(
     assert numbers(Ledger(tmp_path)) == {trial.key: there[trial.key] for trial in STUDY.plan()}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(LONG)
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a small disk")
 def test_a_disk_that_fills_up_under_ray_ends_the_run_with_one_clear_error(tmp_path: Path) -> None:
@@ -289,7 +289,7 @@ def test_a_disk_that_fills_up_under_ray_ends_the_run_with_one_clear_error(tmp_pa
 
 
 @pytest.mark.timeout(LONG)
-@pytest.mark.parametrize("how", ["local", pytest.param("ray", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("how", ["local", pytest.param("ray", marks=pytest.mark.long)])
 def test_sigterm_ends_as_cleanly_as_ctrl_c(tmp_path: Path, how: str) -> None:
     driver = under_way(tmp_path, epochs=60, how=how)
     driver.terminate()
@@ -297,7 +297,7 @@ def test_sigterm_ends_as_cleanly_as_ctrl_c(tmp_path: Path, how: str) -> None:
 
 
 @pytest.mark.timeout(LONG)
-@pytest.mark.parametrize("how", ["local", pytest.param("ray", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("how", ["local", pytest.param("ray", marks=pytest.mark.long)])
 def test_ctrl_c_again_and_again_harms_nothing(tmp_path: Path, how: str) -> None:
     driver = under_way(tmp_path, epochs=12, how=how)
     for _ in range(5):

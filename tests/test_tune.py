@@ -57,9 +57,11 @@ def test_a_study_runs_and_ends_with_its_report(study: Path, tmp_path: Path) -> N
     page = tmp_path / "ferray_results" / "reports" / "tiny" / "index.html"
     assert page.exists()
     assert "python -m ferray.tune tiny.yaml --local --set base.l1=1e-5" in page.read_text()
-    again = tune("tiny.yaml", "--local", "--set", "base.l1=1e-5", folder=tmp_path)
+    page.unlink()
+    again = tune("tiny.yaml", "--local", "--no-report", "--set", "base.l1=1e-5", folder=tmp_path)
     assert "4 in the ledger, 0 to run" in again.stdout
-    more = tune("tiny.yaml", "--local", "--set", "base.l1=1e-5", "--set", "seeds=3", folder=tmp_path)
+    assert not page.exists()
+    more = tune("tiny.yaml", "--local", "--no-report", "--set", "base.l1=1e-5", "--set", "seeds=3", folder=tmp_path)
     assert "6 trials planned, 4 in the ledger, 2 to run" in more.stdout
 
 
@@ -89,7 +91,7 @@ def test_a_mistake_is_told_without_a_traceback_and_exits_with_2(arguments: list[
 
 
 def test_failed_trials_are_told_and_the_status_says_so(study: Path, tmp_path: Path) -> None:
-    done = tune("tiny.yaml", "--local", *FAILS, "--set", "seeds=1", folder=tmp_path)
+    done = tune("tiny.yaml", "--local", "--no-report", *FAILS, "--set", "seeds=1", folder=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "2 trials failed, baseline seed 0 over" in done.stdout
     assert "--retry-failed" in done.stdout
@@ -102,14 +104,14 @@ def test_a_spent_budget_ends_with_a_report_and_a_status_of_its_own(study: Path, 
     assert done.returncode == 3, done.stderr
     assert "the budget of 1e-09 processor-hours is spent: 4 trials are left, 1 of them from a checkpoint" in done.stdout
     assert done.stdout.splitlines()[-1] == "report: ferray_results/reports/tiny/index.html"
-    more = tune("tiny.yaml", "--local", *two_epochs, "--set", "budget.processor_hours=1", folder=tmp_path)
+    more = tune("tiny.yaml", "--local", "--no-report", *two_epochs, "--set", "budget.processor_hours=1", folder=tmp_path)
     assert more.returncode == 0, more.stderr
     assert "4 finished" in more.stdout
 
 
 @pytest.mark.slow
 def test_of_failures_and_a_spent_budget_the_status_tells_the_failures_and_the_words_both(study: Path, tmp_path: Path) -> None:
-    fails = ("--local", *FAILS)
+    fails = ("--local", "--no-report", *FAILS)
     tune("tiny.yaml", *fails, "--set", "seeds=1", folder=tmp_path)
     done = tune("tiny.yaml", *fails, "--set", "budget.hours=1e-9", folder=tmp_path)
     assert done.returncode == 1, done.stderr
@@ -119,9 +121,9 @@ def test_of_failures_and_a_spent_budget_the_status_tells_the_failures_and_the_wo
 
 @pytest.mark.slow
 def test_a_reader_that_goes_away_stops_no_trial(study: Path, tmp_path: Path) -> None:
-    command = f"{sys.executable} -m ferray.tune tiny.yaml --local | head -1"
+    command = f"{sys.executable} -m ferray.tune tiny.yaml --local --no-report | head -1"
     subprocess.run(command, shell=True, cwd=tmp_path, check=True, capture_output=True)
-    assert "4 in the ledger, 0 to run" in tune("tiny.yaml", "--local", folder=tmp_path).stdout
+    assert "4 in the ledger, 0 to run" in tune("tiny.yaml", "--local", "--no-report", folder=tmp_path).stdout
 
 
 @pytest.mark.slow
@@ -153,7 +155,7 @@ def test_in_a_terminal_the_run_is_a_picture_and_ctrl_c_says_how_to_go_on(study: 
 
 def test_failures_are_told_in_a_terminal_with_where_the_traceback_is(study: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": "1"}
-    command = ["-m", "ferray.tune", "tiny.yaml", "--local", *FAILS, "--set", "seeds=1"]
+    command = ["-m", "ferray.tune", "tiny.yaml", "--local", "--no-report", *FAILS, "--set", "seeds=1"]
     terminal = pexpect.spawn(
         sys.executable, command, cwd=tmp_path, env=environment, dimensions=(24, 200), encoding="utf-8", timeout=100,
     )  # fmt: skip
