@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 Numbers = Mapping[str, NDArray[np.float64]]
 """Parameters and running statistics, or gradients, by ferray's names."""
 
+STATISTICS = ("running_mean", "running_var")
 FLOOR = 1e-7
 """Of an error that another is compared with: a number near one cannot be told more exactly in float32."""
-WINDOW = 10
-"""Steps whose errors are taken together."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +54,6 @@ class StepDistance:
     weights: float
     statistics: float
 
-    @property
-    def largest(self) -> float:
-        """Of the three."""
-        return max(astuple(self))
-
 
 def distances(trained: Sequence[PlainEpoch], exact: Sequence[PlainEpoch], first: Numbers) -> list[Distance]:
     """After each epoch; ``first`` are the weights and statistics that both began with."""
@@ -79,13 +73,12 @@ def distance(trained: Sequence[PlainEpoch], exact: Sequence[PlainEpoch], first: 
     return Distance(max(one.loss for one in every), max(one.probability for one in every), every[-1].weights, every[-1].statistics)
 
 
-def ratios(own: Sequence[Distance], other: Sequence[Distance]) -> dict[str, list[float]]:
-    """How many times as far the one is as the other, by what is compared: for each WINDOW of steps the geometric mean over them."""
+def ratios(own: Sequence[Distance], other: Sequence[Distance]) -> dict[str, float]:
+    """How many times as far the one is as the other, by what is compared: the geometric mean over the steps."""
     found = {}
     for name in ("loss", "probability", "weights", "statistics"):
         errors, beside = (np.maximum([getattr(one, name) for one in every], FLOOR) for every in (own, other))
-        times = np.log(errors / beside)
-        found[name] = [float(np.exp(times[start : start + WINDOW].mean())) for start in range(0, len(times), WINDOW)]
+        found[name] = float(np.exp(np.log(errors / beside).mean()))
     return found
 
 
@@ -101,7 +94,7 @@ def _shares(trained: Numbers, exact: Numbers, first: Numbers) -> tuple[float, fl
     """Of the weights and of the running statistics, whose share is 0 where there are none."""
     shares = []
     for is_statistic in (False, True):
-        names = [name for name in first if name.endswith(("running_mean", "running_var")) == is_statistic]
+        names = [name for name in first if name.endswith(STATISTICS) == is_statistic]
         off, way = (
             np.sqrt(sum(((one[name] - other[name]) ** 2).sum() for name in names)) for one, other in ((trained, exact), (exact, first))
         )
@@ -110,34 +103,30 @@ def _shares(trained: Numbers, exact: Numbers, first: Numbers) -> tuple[float, fl
 
 
 def of_ferray(config: Config, data: Dataset, after: State | None = None) -> Iterator[PlainEpoch]:
-    """``fit`` in the terms of the plain path. Gradients are those of Adam's or SGD's memory, and there only if an epoch is one step."""
-    from benchmarks.peers.plain import MEMORY, PlainEpoch
+    """``fit`` in the terms of the plain path. Gradients are those of the optimizer's memory, and there only if an epoch is one step."""
+    from benchmarks.peers.plain import PlainEpoch
     from ferray.training import fit
 
-    memory = MEMORY[config.optimizer][0]
     kept, added = (config.momentum, 1.0) if config.optimizer == "sgd" else (0.9, 0.1)
+    before = {} if after is None else _remembered(config, after)
     for epoch in fit(config, data, after):
         state = epoch.state()
-        weights = learned(state)
-        trained = [name for name in weights if not name.endswith(("running_mean", "running_var"))]
-        before, remembered = (
-            [one[memory].double().numpy() for one in every["optimization"]["optimizer"]["state"].values()] if every else [0.0] * len(trained)
-            for every in (after, state)
-        )
+        remembered = _remembered(config, state)
         is_step = len(data.train) <= config.batch_size
-        gradients = {
-            name: (new - kept * old) / added for name, old, new in zip(trained, before, remembered, strict=True)
-        } if is_step else {}  # fmt: skip
-        yield PlainEpoch(
-            epoch.row["train_loss"],
-            epoch.row["validation_loss"],
-            epoch.row["penalty"],
-            epoch.row["learning_rate"],
-            epoch.probabilities["validation"].astype(np.float64),
-            weights,
-            gradients,
-        )
-        after = state
+        gradients = {name: (now - kept * before.get(name, 0.0)) / added for name, now in remembered.items()} if is_step else {}
+        before = remembered
+        row, probabilities = epoch.row, epoch.probabilities["validation"].astype(np.float64)
+        figures = (row["train_loss"], row["validation_loss"], row["penalty"], row["learning_rate"])
+        yield PlainEpoch(*figures, probabilities, learned(state), gradients)
+
+
+def _remembered(config: Config, state: State) -> dict[str, NDArray[np.float64]]:
+    """The optimizer's mean of past gradients, of each parameter."""
+    from benchmarks.peers.plain import MEMORY
+
+    names = [name for name in learned(state) if not name.endswith(STATISTICS)]
+    memory = state["optimization"]["optimizer"]["state"].values()
+    return {name: one[MEMORY[config.optimizer][0]].double().numpy() for name, one in zip(names, memory, strict=True)}
 
 
 def learned(state: State) -> dict[str, NDArray[np.float64]]:
