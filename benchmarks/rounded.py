@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ferray.config import Config
+from ferray.training.batch_norm import batch_norm
 from ferray.training.models import build
 
 OPERANDS: dict[Callable[..., Any], int] = {F.conv2d: 3, F.linear: 3, F.batch_norm: 1}
@@ -51,6 +52,8 @@ class Bf16(TorchFunctionMode):
         keywords: Mapping[str, Any] | None = None,
     ) -> Any:
         """Rounds around those operations that autocast has in bf16; what is between them changes no number's precision."""
+        if function is batch_norm:
+            function = F.batch_norm  # which it is in bf16
         operands = OPERANDS.get(function)
         if operands is None:
             return function(*arguments, **(keywords or {}))

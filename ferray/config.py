@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from ferray.errors import explain, nearest
 
-ENGINE_VERSION = "2"
+ENGINE_VERSION = "3"
 """Raised whenever a change to the code alters the numbers of a training, so that older records are not taken for its result."""
 
 KEY_LENGTH = 32

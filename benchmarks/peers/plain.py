@@ -23,14 +23,20 @@ from ferray.data import Dataset
 from ferray.seeds import derive
 from ferray.training.augmentation import draw
 from ferray.training.models import build
+from ferray.training.state import State
 
+MEMORY = {"adam": ("exp_avg", "exp_avg_sq"), "adamw": ("exp_avg", "exp_avg_sq"), "sgd": ("momentum_buffer", "momentum_buffer")}
+"""What torch's optimizers call the two things that are remembered of each parameter; SGD has one, and its second is not used."""
 Weights = dict[str, Tensor]
 """Parameters and running statistics, by ferray's names."""
 
 
 @dataclass(frozen=True)
 class PlainEpoch:
-    """What is compared: figures as in ferray's rows, probabilities [n, classes] of the validation images, and what has been learned."""
+    """What is compared: figures as in ferray's rows, probabilities [n, classes] of the validation images, and what has been learned.
+
+    ``gradients`` are those of the epoch's last step, penalties included, by parameter.
+    """
 
     train_loss: float
     validation_loss: float
@@ -38,39 +44,54 @@ class PlainEpoch:
     learning_rate: float
     probabilities: NDArray[np.float64]
     weights: dict[str, NDArray[np.float64]]
+    gradients: dict[str, NDArray[np.float64]]
 
 
-def train(config: Config, data: Dataset, kind: torch.dtype = torch.float32) -> Iterator[PlainEpoch]:
-    """Epoch by epoch, in numbers of a kind, on the config's device. For ferray's own networks with cross-entropy."""
-    return _Plain(config, data, kind).epochs()
+def train(config: Config, data: Dataset, kind: torch.dtype = torch.float32, after: State | None = None) -> Iterator[PlainEpoch]:
+    """Epoch by epoch, in numbers of a kind, on the config's device. For ferray's own networks with cross-entropy.
+
+    ``after`` is the state of an epoch of ``fit`` to go on from: not with the plateau schedule, whose past it does not tell, and with SGD
+    only where it has momentum.
+    """
+    return _Plain(config, data, kind, after).epochs()
 
 
 class _Plain:
-    def __init__(self, config: Config, data: Dataset, kind: torch.dtype) -> None:
+    def __init__(self, config: Config, data: Dataset, kind: torch.dtype, after: State | None = None) -> None:
         self.config, self.data, self.kind = config, data, kind
         self.weights: Weights = {
             name: value.to(config.device, kind if value.is_floating_point() else value.dtype)
-            for name, value in build(config, data.image_shape, len(data.classes)).state_dict().items()
+            for name, value in (after["model"] if after else build(config, data.image_shape, len(data.classes)).state_dict()).items()
             if not name.endswith("num_batches_tracked")
         }
         self.trained = [name for name in self.weights if not name.endswith(("running_mean", "running_var"))]
         self.memory = {name: (torch.zeros_like(self.weights[name]), torch.zeros_like(self.weights[name])) for name in self.trained}
+        self.gradients: Weights = {}
         self.masks: dict[str, torch.Generator] = {}
         self.is_training = False
         self.epoch = 0
         self.steps = 0
         self.halvings = 0
         self.rate = 0.0
+        if after is not None:
+            self._go_on(after)
+
+    def _go_on(self, after: State) -> None:
+        self.epoch, self.steps = after["epoch"], after["optimization"]["steps"]
+        for name, memory in zip(self.trained, after["optimization"]["optimizer"]["state"].values(), strict=True):
+            first, second = (memory[one].to(self.config.device, self.kind) for one in MEMORY[self.config.optimizer])
+            self.memory[name] = (first, second)
 
     def epochs(self) -> Iterator[PlainEpoch]:
         losses: list[float] = []
-        for epoch in range(1, self.config.epochs + 1):
+        for epoch in range(self.epoch + 1, self.config.epochs + 1):
             train_loss = self._epoch(epoch)
             validation_loss, probabilities = self._evaluate()
             losses.append(validation_loss)
             self.halvings = halvings(losses)
-            weights = {name: value.double().cpu().numpy().copy() for name, value in self.weights.items()}
-            yield PlainEpoch(train_loss, validation_loss, float(self._penalty().detach()), self.rate, probabilities, weights)
+            weights, gradients = _numbers(self.weights), _numbers(self.gradients)
+            penalty = float(self._penalty().detach())
+            yield PlainEpoch(train_loss, validation_loss, penalty, self.rate, probabilities, weights, gradients)
 
     def _epoch(self, epoch: int) -> float:
         config, train = self.config, self.data.train
@@ -107,6 +128,7 @@ class _Plain:
         smooth = -shares.mean()
         loss = (1 - config.label_smoothing) * cross_entropy + config.label_smoothing * smooth + self._penalty()
         gradients = torch.autograd.grad(loss, [self.weights[name] for name in self.trained])
+        self.gradients = dict(zip(self.trained, gradients, strict=True))
         self.rate = rate = learning_rate(config, self.steps, self.halvings, -(-len(self.data.train) // config.batch_size))
         self.steps += 1
         update = _sgd if config.optimizer == "sgd" else _adam
@@ -182,6 +204,10 @@ class _Plain:
             self.masks[name] = torch.Generator(features.device).manual_seed(seed)
         uniform = torch.rand(features.shape, generator=self.masks[name], device=features.device)
         return torch.where(uniform >= rate, features / (1 - rate), 0.0)
+
+
+def _numbers(values: Weights) -> dict[str, NDArray[np.float64]]:
+    return {name: value.detach().double().cpu().numpy().copy() for name, value in values.items()}
 
 
 def learning_rate(config: Config, step: int, halvings: int, steps_per_epoch: int) -> float:

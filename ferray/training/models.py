@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ferray.attachments import Attachments
 from ferray.config import OWN_NETWORKS, Config
 from ferray.seeds import derive
+from ferray.training.batch_norm import batch_norm
 from ferray.training.foreign_networks import build_foreign
 from ferray.training.pixel_layers import pixel_layers
 
@@ -52,13 +53,16 @@ class BatchNorm(nn.BatchNorm2d):
     A batch with a single value per channel has no variance; it is normalized with the running statistics, which it leaves alone.
     """
 
+    running_mean: Tensor
+    running_var: Tensor
+
     def __init__(self, channels: int) -> None:
         super().__init__(channels, eps=1e-3, momentum=RUNNING_SHARE)
 
     def forward(self, features: Tensor) -> Tensor:
         """[n, c] or [n, c, h, w] to the same shape."""
         by_batch = self.training and features.numel() > features.shape[1]
-        return F.batch_norm(features, self.running_mean, self.running_var, self.weight, self.bias, by_batch, RUNNING_SHARE, self.eps)
+        return batch_norm(features, self.running_mean, self.running_var, self.weight, self.bias, by_batch, RUNNING_SHARE, self.eps)
 
 
 class Block(nn.Module):
