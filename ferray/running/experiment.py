@@ -103,7 +103,7 @@ def _load_tune() -> None:
 class _HiddenTorch(MetaPathFinder):
     """Lets one thread find no torch, unless it is loaded: tensorboardX loads it where it is there, and has no need of it for numbers.
 
-    A driver without torch has a fifth of the memory, and Ray's processes the two seconds to start in.
+    A driver without torch has less than a third of the memory, and Ray's processes the two seconds to start in.
     """
 
     def __init__(self, thread: threading.Thread) -> None:
