@@ -44,7 +44,7 @@ def trials(count: int) -> Round:
     """A study of so many new trials on one ledger, in a session of Ray that is warm."""
     import ray
 
-    ray.init(include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", include_dashboard=False, log_to_driver=False)
     storage = Path(tempfile.mkdtemp())
     fresh = itertools.count()
 
@@ -67,7 +67,7 @@ def paced(count: int, seconds: float, log: str) -> Round:
     """A study of so many trials that sleep, in a session of Ray that is warm; what is done is the seconds that they slept."""
     import ray
 
-    ray.init(include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", include_dashboard=False, log_to_driver=False)
     fresh = itertools.count()
     storage = Path(tempfile.mkdtemp())
     study([0]).run(storage, say=lambda line: None)

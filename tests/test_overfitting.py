@@ -120,7 +120,7 @@ def test_the_table_and_the_figure_have_a_line_for_each_variant(info: Overfitting
     assert table.rows[2][1:4] == ("3 of 4", "1", "3 of 3")
     axes = draw_overfitting(info).axes
     assert axes[0].get_yticklabels()[0].get_text() == "cnn (n=4)"
-    filled = [line for line in axes[0].get_lines() if line.get_markerfacecolor() != "white"]
+    filled = [colour for dots in axes[0].collections for colour in dots.get_facecolor() if tuple(colour) != (1, 1, 1, 1)]
     assert len(filled) == 11
 
 

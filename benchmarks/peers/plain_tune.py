@@ -45,7 +45,7 @@ def paced(count: int, seconds: float, *, reuse_actors: bool) -> Round:
 def _start() -> None:
     import ray
 
-    ray.init(include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", include_dashboard=False, log_to_driver=False)
 
 
 def _experiment(count: int, seconds: float, *, reuse_actors: bool) -> list[float]:

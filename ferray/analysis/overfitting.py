@@ -296,10 +296,16 @@ def draw_overfitting(info: OverfittingInfo) -> Figure:
     for place, one in enumerate(info.variants):
         trainings = one.process.trainings
         offsets = np.linspace(-0.22, 0.22, len(trainings)) if len(trainings) > 1 else [0.0]
-        for offset, training in zip(offsets, trainings, strict=True):
-            colour = BLUE if training.rises else "white"
-            edge = GREY if training.rises is None else BLUE
-            panels[0].plot([training.lowest], [place + offset], "o", markersize=4, mfc=colour, mec=edge, mew=0.9, clip_on=False)
+        panels[0].scatter(
+            [training.lowest for training in trainings],
+            [place + offset for offset in offsets],
+            s=16,
+            c=[BLUE if training.rises else "white" for training in trainings],
+            edgecolors=[GREY if training.rises is None else BLUE for training in trainings],
+            linewidths=0.9,
+            clip_on=False,
+            zorder=2,
+        )
         for axes, metric in zip(panels[1:], UNITS, strict=True):
             for which, offset in ((SELECTED, -0.13), (LAST, 0.13)):
                 gap = one.gaps[metric, which]

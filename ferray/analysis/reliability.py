@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from ferray.analysis.calibration import (
@@ -126,9 +127,8 @@ def _draw_panel(axes: Axes, bins: Sequence[Bins], images: int) -> None:
     axes.bar(edges[:-1], shares.mean(axis=0), width=1 / BINS, align="edge", color=PALE, edgecolor="white", linewidth=0.4)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (2, 2)))
     if len(bins) > 1:
-        for one in bins:
-            full = one.shares * images >= SURE
-            axes.plot(one.confidence[full], one.accuracy[full], color=BLUE, linewidth=0.5, alpha=0.45)
+        lines = [np.column_stack([one.confidence, one.accuracy])[one.shares * images >= SURE] for one in bins]
+        axes.add_collection(LineCollection(lines, colors=BLUE, linewidths=0.5, alpha=0.45, zorder=2))
     total = shares.sum(axis=0)
     full = total > 0
     confidence, accuracy = (

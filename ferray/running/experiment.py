@@ -5,17 +5,18 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import ray
-from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ferray import environment
@@ -28,11 +29,11 @@ from ferray.running.interruption import handlers_kept, terminated_as_interrupted
 from ferray.running.machine import LEASE_PROCESSORS, cluster_address
 from ferray.running.meter import Meter
 from ferray.running.ray_log import diverted, settle
-from ferray.running.relay import Relay, key_of, last_line
-from ferray.running.scheduling import WithinVariants
 from ferray.running.trainable import ActorWriter, Shared, tune_trial
 
 if TYPE_CHECKING:
+    from ray.tune import ResultGrid
+
     from ferray.data import Dataset, Split
     from ferray.running.progress import Progress
     from ferray.study import Study
@@ -69,7 +70,7 @@ def experiments(
         progress.doing = "connecting to Ray" if address or not is_ours else "starting Ray"
         try:
             with redirect_stdout(stream), redirect_stderr(stream):
-                threading.Thread(target=_load_loggers, daemon=True).start()
+                threading.Thread(target=_load_tune, daemon=True).start()
                 connect(address)
             with terminated_as_interrupted():  # again, since ray.init has put a handler of its own in the place of ours
                 if is_ours and not cluster_address(address):
@@ -87,18 +88,38 @@ def experiments(
                     ray.shutdown()  # also of what an interruption left half started
 
 
-def _load_loggers() -> None:
-    """Loads what Tune writes TensorBoard's files with, and that takes seconds, while Ray's processes start and this one would wait."""
-    with suppress(ImportError):  # Tune does without it, too
-        importlib.import_module("tensorboardX")
+def _load_tune() -> None:
+    """Loads Tune, and what it writes TensorBoard's files with, which takes seconds, while Ray's processes start and this one would wait."""
+    importlib.import_module("ray.tune")
+    hidden = _HiddenTorch(threading.current_thread())
+    sys.meta_path.insert(0, hidden)
+    try:
+        with suppress(ImportError):  # Tune does without it, too
+            importlib.import_module("tensorboardX")
+    finally:
+        sys.meta_path.remove(hidden)
+
+
+class _HiddenTorch(MetaPathFinder):
+    """Lets one thread find no torch, unless it is loaded: tensorboardX loads it where it is there, and has no need of it for numbers.
+
+    A driver without torch has less than a third of the memory, and Ray's processes the two seconds to start in.
+    """
+
+    def __init__(self, thread: threading.Thread) -> None:
+        self._thread = thread
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        """Raises ImportError for torch; leaves all else to others."""
+        if fullname == "torch" and threading.current_thread() is self._thread:
+            raise ModuleNotFoundError(f"no {fullname} for this thread", name=fullname)
 
 
 def _actor_here(kind: type, *arguments: Any, **options: Any) -> Any:
     """The ledger's writer, or the meter, on this machine, whichever node a trial runs on."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor: Any = ray.remote(kind).options(num_cpus=0, scheduling_strategy=here).remote(*arguments, **options)
-    ray.get(actor.__ray_ready__.remote())
-    return actor
+    return actor  # which takes a second to begin, as trials do
 
 
 def _broker(study: Study, data: Dataset) -> Any:
@@ -137,6 +158,11 @@ def _run(
 
     The configs are resolved before, so that their keys are known and the ledger can be asked; to Tune they are a grid.
     """
+    from ray import tune  # not above, nor what loads it: see _load_tune
+
+    from ferray.running.relay import Relay, key_of
+    from ferray.running.scheduling import WithinVariants
+
     trials = {trial.key: trial for trial in todo}
     points = [{"key": trial.key, "variant": trial.variant, "seed": trial.config.seed, **trial.overrides} for trial in todo]
     relay = Relay(trials, ledger, progress, ActorWriter(actor), None if broker is None else broker.free.remote)
@@ -180,8 +206,10 @@ def _run(
     return relay.is_interrupted or (len(relay.ended) < len(trials) and not relay.is_out_of_budget)
 
 
-def _abandon(trials: Mapping[str, Trial], results: tune.ResultGrid, actor: Any) -> None:
+def _abandon(trials: Mapping[str, Trial], results: ResultGrid, actor: Any) -> None:
     """Records as failed the trials whose process died once too often. Raises LedgerError where it was the storage."""
+    from ferray.running.relay import last_line
+
     for result in (results[index] for index in range(len(results))):
         if result.error is not None:
             if isinstance(result.error, LedgerError):

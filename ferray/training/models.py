@@ -181,9 +181,8 @@ def build(config: Config, image_shape: tuple[int, int, int], classes: int, attac
     if config.model not in OWN_NETWORKS:
         return build_foreign(config, image_shape, classes, attachments or Attachments())
     network = CNN if config.model == "cnn" else DNN
-    with torch.device("meta"):  # constructors would initialise from the global generator
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):  # constructors draw from the global generator what is overwritten below
         model = network(config, image_shape, classes)
-    model.to_empty(device="cpu")
     for module_name, module in model.named_modules():
         if isinstance(module, BatchNorm):
             module.reset_parameters()  # ones and zeros

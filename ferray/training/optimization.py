@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import Optimizer
 
 from ferray.config import Config
 from ferray.training.models import kernels
+from ferray.training.optimizers import SGD, Adam, AdamW
 
 ADAM_EPSILON = 1e-7
 ADAM_BETAS = (0.9, 0.999)
@@ -123,7 +124,7 @@ class Optimization:
         if config.optimizer == "sgd":
             nesterov = config.momentum > 0  # torch refuses it without momentum
             return SGD(parameters, rate, momentum=config.momentum, nesterov=nesterov, weight_decay=config.weight_decay, fused=True)
-        adam: Adam
+        adam: Adam | AdamW
         if config.optimizer == "adamw":
             decay = (
                 0.0 if on_device else config.weight_decay

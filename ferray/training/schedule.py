@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from ferray.config import Config
+from ferray.training.optimizers import SGD
 
 PLATEAU_FACTOR = 0.5
 PLATEAU_PATIENCE = 5
