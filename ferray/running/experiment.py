@@ -66,6 +66,7 @@ def experiments(
     progress.display.say(f"what Ray and the trials print goes to {log}")
     with diverted(log, whole_terminal=progress.display.is_live) as stream, handlers_kept():
         is_ours = not ray.is_initialized()
+        started: list[Any] = []
         progress.doing = "connecting to Ray" if address or not is_ours else "starting Ray"
         try:
             with redirect_stdout(stream), redirect_stderr(stream):
@@ -78,7 +79,7 @@ def experiments(
                     progress.display.say(f"{lack}; waiting for a node that has it")
                 actor = _actor_here(LedgerWriter, str(ledger.path), retry_failed=retry_failed)
                 fitted = there().fitted(study)
-                broker = _broker(fitted, data) if fitted.packing.is_on else None
+                broker = _broker(fitted, data, started) if fitted.packing.is_on else None
                 yield lambda trials: _run(fitted, plan, trials, data, actor, ledger, progress, meter, broker)
         finally:
             if is_ours:
@@ -86,6 +87,9 @@ def experiments(
                     if ray.is_initialized():
                         settle(stream)
                     ray.shutdown()  # also of what an interruption left half started
+            else:
+                for process in started:  # Tune keeps what it was given of them, and the next run would wait for what they occupy
+                    ray.kill(process)
 
 
 def _load_loggers() -> None:
@@ -102,14 +106,15 @@ def _actor_here(kind: type, *arguments: Any, **options: Any) -> Any:
     return actor
 
 
-def _broker(study: Study, data: Dataset) -> Any:
-    """Starts the processes that pack trials, and gives the actor that leases their seats."""
+def _broker(study: Study, data: Dataset, started: list[Any]) -> Any:
+    """Starts the processes that train trials, which it adds to those that are ``started``, and gives the actor that leases their seats."""
     held = [ray.put(_in_memory(data))]
     processes, added = there().split(study)
     kinds = [Kind(hosts(study, held, max(processes, not added)), study.packing.seats)]
     if added:
         each = {node: Machine.of([has], node).split(study)[1] for node, has in nodes().items()}
         kinds.append(Kind([host for node, count in each.items() for host in hosts(study.on_processors, held, count, node=node)], 1))
+    started += [host for kind in kinds for host in kind.hosts]
     broker = _actor_here(Broker, kinds, held)
     ray.get(broker.open.remote())
     return broker
