@@ -91,6 +91,7 @@ class Machine:
         """What a trial asks for and no node has, with what to write instead; None where one of them runs it."""
         if self.slots(study):
             return None
+        or_fewer = "" if study.cpu_nodes else ", or fewer `cpus`"  # which are of processes on GPUs
         study = self.fitted(study)
         if study.gpus > self.gpus:
             has = f"{self.gpus:g}" if self.gpus else "none"
@@ -100,7 +101,7 @@ class Machine:
         if study.processors > self.processors:
             asked = f"`cpus` in the study: write cpus: {self.processors:g} or less"
             if study.cpus is None:
-                asked = f"as many as its `threads`: write base.threads: {self.processors:g} or less, or fewer `cpus`"
+                asked = f"as many as its `threads`: write base.threads: {self.processors:g} or less{or_fewer}"
             each = f"each trial asks for {study.processors:g} processor{'s' * (study.processors != 1)}"
             return f"{each}, and {self.name} has {self.processors:g} ({asked})"
         return f"each trial asks for {_both(study.processors, study.gpus)} on one node, and {self.name} has {self.told}"
