@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -138,7 +139,9 @@ def taken_away(node: subprocess.Popen[bytes], ledger: Ledger) -> None:
         if time.monotonic() > end:
             return  # of which the test hears, as no trial has moved
         time.sleep(0.02)
-    node.terminate()
+    for child in Path(f"/proc/{node.pid}/task/{node.pid}/children").read_text().split():
+        if Path(f"/proc/{child}/comm").read_text() == "raylet\n":
+            os.kill(int(child), signal.SIGKILL)  # terminated, it would wait for what runs there
 
 
 def wait_for_processors(count: int) -> None:
