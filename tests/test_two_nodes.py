@@ -104,7 +104,7 @@ def test_a_node_without_a_gpu_trains_as_well_and_as_it_is_lost_its_trial_goes_on
 ) -> None:
     """As the last, since the node is gone then. The GPU is pretended, so that its process trains on processors, too."""
     storage, node = second[0] / "mixed", second[1]
-    study = tiny(seeds=4, gpus=0.5, cpu_nodes=True, base={**tiny().base, "epochs": 30})
+    study = tiny(seeds=3, gpus=0.5, cpu_nodes=True, base={**tiny().base, "epochs": 20})
     assert (there().split(study), there().seats(study)) == ((1, 1), 3)
     assert sentences(make_plan(study, storage))[-1] == (
         "1 process of at most 2 and 1 trial on nodes without a GPU at a time on the cluster; how long that takes depends on which trials "
@@ -115,7 +115,7 @@ def test_a_node_without_a_gpu_trains_as_well_and_as_it_is_lost_its_trial_goes_on
     interfering.start()
     outcome = run(study, storage, say=lambda line: None)
     interfering.join()
-    assert outcome.statuses == {"finished": 8}
+    assert outcome.statuses == {"finished": 6}
     records = [ledger.record(key) or {} for key in ledger.keys()]
     assert len(hosts(ledger)) == 2, "the second node's, and that of the GPU"
     (moved,) = [record for record in records if record.get("elsewhere")]
