@@ -132,7 +132,7 @@ def taken_away(node: subprocess.Popen[bytes], ledger: Ledger) -> None:
 
     def is_under_way(key: str) -> bool:
         places = attempts.environments(ledger.attempts_file(key))
-        return any(one["host"] == "elsewhere" for one in places) and ledger.resumable_epochs(key) >= 3
+        return any(one["host"] == "elsewhere" for one in places) and ledger.resumable_epochs(key) >= 3 and not ledger.record(key)
 
     end = time.monotonic() + PATIENCE
     while not ("elsewhere" in hosts(ledger) and any(is_under_way(key) for key in ledger.keys())):
