@@ -171,9 +171,9 @@ class Config(Frozen):
     schedule: Literal["constant", "cosine", "one_cycle", "plateau"] = "constant"
     """Of the learning rate."""
     precision: Literal["fp32", "bf16", "auto"] = "auto"
-    """auto is resolved at once: bf16 where the processor or GPU computes it in hardware, else fp32."""
-    device: Literal["cpu", "cuda"] = "cpu"
-    """Set by the study's `gpus`."""
+    """auto is resolved at once: bf16 where the processor or GPU computes it in hardware, else fp32, also where either may train."""
+    device: Literal["cpu", "cuda", "any"] = "cpu"
+    """Set by the study's `gpus`; `any`, where either may train, by its `cpu_nodes`."""
     threads: Annotated[int, Field(ge=1)] = 1
     """Of the processor; part of the key because the order of sums depends on it."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -217,6 +217,13 @@ class Config(Frozen):
             return cls.model_validate(given)
         except ValidationError as error:
             raise explain(error, where=where, fields=field_names()) from None
+
+    def on(self, device: Literal["cpu", "cuda"]) -> Config:
+        """The settings of a training on this device where any will do, and these as they are where one is asked for.
+
+        They are for the training alone: the key is that of ``any``, whichever device it comes to be.
+        """
+        return self.model_copy(update={"device": device}) if self.device == "any" else self
 
     def flat(self) -> dict[str, Any]:
         """The settings as one level of dotted names (``augmentation.rotation``), in the order of the fields."""
@@ -294,7 +301,12 @@ def trial_key(config: Config, data_fingerprint: str, files: Mapping[str, str] | 
 
 
 def _native_precision(device: Any) -> str:
-    """bf16 where it is computed in hardware: GPUs that ferray targets, and processors with avx512_bf16 or AMX."""
+    """bf16 where it is computed in hardware: GPUs that ferray targets, and processors with avx512_bf16 or AMX.
+
+    Where any device may train, fp32, which all compute: what the others have nobody knows yet, and precision changes the numbers more.
+    """
+    if device == "any":
+        return "fp32"
     if device == "cuda":
         return "bf16"
     try:

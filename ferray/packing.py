@@ -58,5 +58,17 @@ class Packing:
         return self.most or SEATS
 
 
+def check_cpu_nodes(gpus: float, packing: Packing, budget: str | None) -> None:
+    """Raises ConfigError where nodes without a GPU are to train what they cannot, or already do; ``budget`` is the unit of the study's."""
+    if not gpus:
+        raise ConfigError.at("cpu_nodes", "trials have no GPUs, so that every node trains them as it is; leave it out, or set `gpus`")
+    if not packing.is_on:
+        told = f"`gpus: {gpus:g}`" if gpus > 1 else "`pack: off`"
+        instead = "set `gpus` to 1 or less" if gpus > 1 else "leave `pack` out, or write pack: 1"
+        raise ConfigError.at("cpu_nodes", f"goes with trials that are handed out to processes, which by {told} they are not; {instead}")
+    if budget not in (None, "hours"):
+        raise ConfigError.at(f"budget.{budget}", "what a trial occupies depends on where it trains (`cpu_nodes`); give hours, by the clock")
+
+
 UNPACKED = Packing(is_on=False, most=1, gpus=0.0)
 """Each trial by itself, on processors."""

@@ -17,7 +17,7 @@ from ferray.config import Frozen, NotNegative, Positive, field_names, merge
 from ferray.data_source import DataSource
 from ferray.designs import SET_BY_THE_STUDY, Ablation, Name, Variant, leave_to_the_study
 from ferray.errors import ConfigError, explain
-from ferray.packing import Pack, Packing
+from ferray.packing import Pack, Packing, check_cpu_nodes
 from ferray.published import Published
 from ferray.search import Domain
 from ferray.seeds import Seeds
@@ -68,6 +68,8 @@ class Study(Frozen):
     """GPUs, or a fraction of one, for each trial; 0 trains on processors."""
     pack: Pack = "auto"
     """`auto`: those on GPUs share processes, as many as fit (or 4 on each, by `gpus: 0.25`); a number: so many at most; `off`: none."""
+    cpu_nodes: bool = False
+    """Trials train on nodes without a GPU, too, where those with one are full: each on as many processors as its `threads`."""
     smallest_effect: Annotated[float, Field(ge=LEAST_EFFECT, le=100)] = 0.5
     """Accuracy points, that is percent and no fraction: an effect that is certainly smaller, either way, is called none."""
     budget: Budget | None = None
@@ -144,7 +146,9 @@ class Study(Frozen):
             raise ConfigError.at("seeds", f"each seed once, not {self.seeds}")
         if self.budget and self.budget.gpu_hours and not self.gpus:
             raise ConfigError.at("budget.gpu_hours", "trials have no GPUs, so none are spent; give processor_hours or hours, or set `gpus`")
-        Packing.of(self.pack, self.gpus)
+        packing = Packing.of(self.pack, self.gpus)
+        if self.cpu_nodes:
+            check_cpu_nodes(self.gpus, packing, self.budget.unit if self.budget else None)
         domains = self._domains
         if self.tuning:
             self.tuning.check(domains, self.num_samples, self.all_seeds)
@@ -266,8 +270,13 @@ class Study(Frozen):
 
     @property
     def processors(self) -> float:
-        """How many processors Ray sets aside for each trial."""
+        """How many processors Ray sets aside for each trial, or process that packs several."""
         return self.cpus or max(self._settings.config(variant).threads for variant in self.all_variants())
+
+    @property
+    def on_processors(self) -> Study:
+        """What it asks of a node without a GPU, where ``cpu_nodes`` lets that train; what is to be trained is this study's all the same."""
+        return self.model_copy(update={"gpus": 0.0, "cpus": None, "pack": "off", "cpu_nodes": False})
 
     def load_data(self) -> Dataset:
         """The study's images. Raises DataError."""
@@ -287,7 +296,11 @@ class Study(Frozen):
 
     @property
     def _settings(self) -> Settings:
-        return Settings(merge(merge({}, self.base), {"device": "cuda" if self.gpus else "cpu"}), self._domains)
+        return Settings(merge(merge({}, self.base), {"device": self._device}), self._domains)
+
+    @property
+    def _device(self) -> str:
+        return "any" if self.cpu_nodes else "cuda" if self.gpus else "cpu"
 
 
 def _known_fields(given: dict[str, Any]) -> list[str]:

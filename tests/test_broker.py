@@ -10,7 +10,7 @@ import pytest
 from ray.exceptions import ActorUnavailableError, RayError
 
 from ferray.running import broker
-from ferray.running.broker import Broker
+from ferray.running.broker import Broker, Kind
 
 
 class Method:
@@ -23,12 +23,14 @@ class Method:
 class Host:
     """Answers once it is asked so often, or never."""
 
-    def __init__(self, *errors: Exception) -> None:
+    def __init__(self, *errors: Exception, after: float = 0.0) -> None:
         self.errors = list(errors)
+        self.after = after
         self.ended: list[int] = []
         self.process, self.end = Method(self._process), Method(self._end)
 
     async def _process(self) -> int:
+        await asyncio.sleep(self.after)
         if self.errors:
             raise self.errors.pop(0)
         return 1
@@ -38,7 +40,11 @@ class Host:
 
 
 async def opened(hosts: list[Host], seats: int) -> Broker:
-    made = Broker(hosts, seats, [])
+    return await opened_kinds(Kind(hosts, seats))
+
+
+async def opened_kinds(*kinds: Kind) -> Broker:
+    made = Broker(kinds, [])
     await made.open()
     await asyncio.sleep(0.05)
     return made
@@ -133,5 +139,62 @@ def test_a_trial_whose_hosts_keep_dying_has_one_to_itself(monkeypatch: pytest.Mo
         if waiting["c"].done():
             await made.free("c")
         assert (await waiting["b"])[2] is True  # type: ignore[index]
+
+    asyncio.run(asyncio.wait_for(leasing(), 30))
+
+
+def test_the_first_kind_of_hosts_is_filled_before_the_second() -> None:
+    async def leasing() -> None:
+        gpus, processors = [Host(), Host()], [Host(), Host()]
+        made = await opened_kinds(Kind(gpus, 2), Kind(processors, 1))
+        leases = [await made.lease(str(number)) for number in range(6)]
+        assert [lease[1] for lease in leases if lease] == [*gpus, *gpus, *processors]
+        waiting = asyncio.create_task(made.lease("waits"))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await made.end(leases[5][0])  # type: ignore[index]
+        assert (await waiting)[1] is processors[1], "whichever is free"  # type: ignore[index]
+
+    asyncio.run(asyncio.wait_for(leasing(), 30))
+
+
+def test_hosts_of_the_first_kind_are_waited_for_while_they_start() -> None:
+    async def leasing() -> None:
+        gpu, processors = Host(after=0.3), Host()
+        made = await opened_kinds(Kind([gpu], 1), Kind([processors], 1))
+        lease = await made.lease("a")
+        assert lease is not None
+        assert lease[1] is gpu
+        assert (await made.lease("b"))[1] is processors  # type: ignore[index]
+
+    asyncio.run(asyncio.wait_for(leasing(), 30))
+
+
+@pytest.mark.parametrize("gpu", [Host(after=1000.0), Host(RayError("no torch"))], ids=["not for ever", "not where they never start"])
+def test_the_second_kind_does_without_the_first(monkeypatch: pytest.MonkeyPatch, gpu: Host) -> None:
+    monkeypatch.setattr(broker, "START_SECONDS", 0.2)
+
+    async def leasing() -> None:
+        processors = Host()
+        made = await opened_kinds(Kind([gpu], 4), Kind([processors], 1))
+        assert (await made.lease("a"))[1] is processors  # type: ignore[index]
+
+    asyncio.run(asyncio.wait_for(leasing(), 30))
+
+
+@pytest.mark.parametrize("lost", [0, 1], ids=["of a GPU that begins anew", "of processors whose node is gone"])
+def test_who_loses_a_host_goes_on_at_one_of_the_other_kind(lost: int) -> None:
+    async def leasing() -> None:
+        hosts = [Host(), Host()]
+        made = await opened_kinds(*(Kind([host], 1) for host in hosts))
+        leases = [await made.lease(key) for key in "ab"]
+        hosts[0].after = 1000.0
+        hosts[1].errors = [RayError("its node is gone")]
+        await made.lost(leases[lost][0])  # type: ignore[index]
+        again = asyncio.create_task(made.lease("ab"[lost]))
+        await asyncio.sleep(0.05)
+        assert not again.done()
+        await made.end(leases[1 - lost][0])  # type: ignore[index]
+        assert (await again)[1] is hosts[1 - lost]  # type: ignore[index]
 
     asyncio.run(asyncio.wait_for(leasing(), 30))

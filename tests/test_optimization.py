@@ -102,3 +102,41 @@ def test_steps_go_on_from_a_state_as_if_nothing_had_happened(optimizer: str, on_
     second.load(copied(first.state()))
     _take_steps(second, model, 4)
     assert all(torch.equal(one, other) for one, other in zip(whole.parameters(), model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(("optimizer", "decay"), [("adam", 0.0), ("adamw", 0.1), ("sgd", 0.1)])
+@pytest.mark.parametrize("on_device", [False, True], ids=["to the device", "from the device"])
+def test_steps_go_on_on_another_kind_of_device(optimizer: str, decay: float, on_device: bool) -> None:
+    config = Config(model="dnn", optimizer=optimizer, weight_decay=decay, learning_rate=0.01, l1=1e-3)
+    whole, model = _model(), _model()
+    _take_steps(optimization := Optimization(whole, config), whole, 4)
+    _take_steps(optimization, whole, 4)
+
+    _take_steps(first := Optimization(model, config, on_device=on_device), model, 4)
+    first.count(4 * on_device)
+    second = Optimization(model, config, on_device=not on_device)
+    second.load(copied(first.state()))
+    _take_steps(second, model, 4)
+    assert all(torch.allclose(one, other, atol=2e-6) for one, other in zip(whole.parameters(), model.parameters(), strict=True))
+
+
+def test_moments_in_another_order_of_memory_are_taken_over_by_their_places() -> None:
+    """As a GPU leaves them of a convolution, whose weights lie there channel by channel."""
+    config = Config(optimizer="adam", learning_rate=0.01)
+    gradient = torch.randn(4, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    found = []
+    for order in (torch.contiguous_format, torch.channels_last):
+        model = nn.Conv2d(3, 4, 2, bias=False)
+        with torch.no_grad():
+            model.weight.fill_(0.5)
+        model.to(memory_format=order)  # type: ignore[call-overload]
+        first = Optimization(model, config)
+        model.weight.grad = gradient.clone().to(memory_format=order)
+        first.step(0.01)
+        model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        second = Optimization(model, config)
+        second.load(copied(first.state()))
+        model.weight.grad = gradient.flip(0)
+        second.step(0.01)
+        found.append(model.weight.detach())
+    assert torch.equal(*found)

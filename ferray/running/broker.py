@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ferray.running.machine import LEASE_PROCESSORS
@@ -15,22 +17,34 @@ if TYPE_CHECKING:
 DEATHS = 2
 RETRY_SECONDS = 0.5
 """Between two questions to a process that is being started anew."""
+START_SECONDS = 60.0
+"""For so long at most nothing is leased at hosts that come second, while those that come first are being started."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Hosts, as Ray actors that begin anew when they die, of which each may have so many leases (``seats``)."""
+
+    hosts: Sequence[Any]
+    seats: int
 
 
 class Broker:
-    """Leases seats, the next one always where the fewest are taken; an asynchronous Ray actor on the machine that drives.
+    """Leases seats: at the first kind of hosts that has one free, where the fewest are taken. An asynchronous Ray actor where we drive.
 
     A trial has one lease: with a new one, the one before ends, whose holder must have died.
     """
 
-    def __init__(self, hosts: list[Any], seats: int, held: list[Any]) -> None:
-        """``hosts`` are Hosts as Ray actors that begin anew when they die, ``seats`` how many leases each may have.
+    def __init__(self, kinds: Sequence[Kind], held: list[Any]) -> None:
+        """``kinds`` are such as GPUs and then processors, the faster ones first.
 
         ``held`` are references to what the hosts were given, which Ray would otherwise throw away before they begin anew.
         """
-        self._hosts = hosts
+        self._hosts = [host for kind in kinds for host in kind.hosts]
         self._held = held
-        self._seats = seats
+        self._seats = [kind.seats for kind in kinds for _ in kind.hosts]
+        self._rank = [rank for rank, kind in enumerate(kinds) for _ in kind.hosts]
+        self._starting = set(range(len(self._hosts)))  # that have never answered, and may yet do so soon
         self._ready: set[int] = set()
         self._gone: dict[int, str] = {}
         self._leases: dict[int, tuple[int, str]] = {}  # the host's place and the trial's key
@@ -44,6 +58,8 @@ class Broker:
         """Begins to watch the hosts."""
         for place in range(len(self._hosts)):
             self._watch(place)
+        if len(set(self._rank)) > 1:
+            self._keep(self._wait_no_longer())
 
     async def lease(self, key: str) -> tuple[int, Any, bool] | None:
         """A number, a host for a trial, and whether it has that to itself, once there is a seat.
@@ -61,15 +77,26 @@ class Broker:
                     return None
                 if len(self._gone) == len(self._hosts):
                     raise RuntimeError(f"no process that packs trials can be started: {next(iter(self._gone.values()))}")
-                taken = Counter(host for host, _ in self._leases.values())
-                closed = {host for host, holder in self._leases.values() if self._is_alone(holder)}
-                seats = 1 if self._is_alone(key) else self._seats
-                free = [host for host in sorted(self._ready - closed) if taken[host] < seats]
-                if free:
-                    place = min(free, key=lambda one: taken[one])
+                place = self._free_place(key)
+                if place is not None:
                     self._leases[number] = (place, key)
                     return number, self._hosts[place], self._is_alone(key)
                 await self._changed.wait()
+
+    def _free_place(self, key: str) -> int | None:
+        """Where a trial is to go, if anywhere by now.
+
+        A trial that goes to slower hosts stays there, however soon faster ones are ready; so these are waited for.
+        """
+        taken = Counter(host for host, _ in self._leases.values())
+        closed = {host for host, holder in self._leases.values() if self._is_alone(holder)}
+        awaited = min((self._rank[place] for place in self._starting), default=len(self._hosts))
+        free = [
+            host
+            for host in sorted(self._ready - closed)
+            if taken[host] < (1 if self._is_alone(key) else self._seats[host]) and self._rank[host] <= awaited
+        ]
+        return min(free, key=lambda one: (self._rank[one], taken[one])) if free else None
 
     def _is_alone(self, key: str) -> bool:
         return self._deaths[key] >= DEATHS
@@ -102,9 +129,18 @@ class Broker:
             self._watch(place)
 
     def _watch(self, place: int) -> None:
-        task = asyncio.get_running_loop().create_task(self._await(place))
+        self._keep(self._await(place))
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _wait_no_longer(self) -> None:
+        await asyncio.sleep(START_SECONDS)
+        self._starting.clear()
+        async with self._changed:
+            self._changed.notify_all()
 
     async def _await(self, place: int) -> None:
         """Until a host answers, or never will."""
@@ -118,19 +154,23 @@ class Broker:
                 await asyncio.sleep(RETRY_SECONDS)
             except RayError as error:
                 self._gone[place] = str(error)
+        self._starting.discard(place)
         async with self._changed:
             self._changed.notify_all()
 
 
-def hosts(study: Study, data: list[Any], processes: int) -> list[Any]:
+def hosts(study: Study, data: list[Any], processes: int, *, node: str | None = None) -> list[Any]:
     """So many Hosts as Ray actors, each with a GPU or with processors of its own; they are started meanwhile.
 
-    ``data`` holds the reference to the data set.
+    ``data`` holds the reference to the data set. ``node`` is the id of the node that they are to be on, which they go down with.
     """
     import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     from ferray.running.host import Host
 
     kept = max(0.0, study.processors - LEASE_PROCESSORS * study.packing.seats)  # the rest is for the leases
-    kind = ray.remote(Host).options(num_cpus=kept, num_gpus=1 if study.gpus else 0, max_restarts=-1)
+    where = None if node is None else NodeAffinitySchedulingStrategy(node, soft=False)
+    options = {"num_cpus": kept, "num_gpus": 1 if study.gpus else 0, "max_restarts": -1, "scheduling_strategy": where}
+    kind = ray.remote(Host).options(**options)
     return [kind.remote(data, study.packing.most, on_gpu=bool(study.gpus)) for _ in range(processes)]

@@ -54,9 +54,14 @@ def check_resources(study: Study, address: str | None) -> None:
 
 def there() -> Machine:
     """What Ray has, node by node."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    name = "this machine" if len(nodes) == 1 else "the cluster"
-    return Machine.of(((node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes), name)
+    each = nodes()
+    return Machine.of(each.values(), "this machine" if len(each) == 1 else "the cluster")
+
+
+def nodes() -> dict[str, tuple[float, float]]:
+    """Processors and GPUs of each node that is alive, by its id."""
+    alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    return {node["NodeID"]: (node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0)) for node in alive}
 
 
 def _check_address(address: str) -> None:

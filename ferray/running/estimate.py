@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -49,6 +49,12 @@ def cost(config: Config | Mapping[str, Any], shape: Sequence[int], code: str | N
     """What configs have in common whose images cost the same; ``code`` is the digest of a network that is not ferray's own."""
     settings = config.model_dump() if isinstance(config, Config) else config
     return json.dumps([[settings.get(name) for name in COST], list(shape), code], sort_keys=True)
+
+
+def settled(trials: Iterable[Trial], device: Literal["cpu", "cuda"] | None) -> list[Trial]:
+    """The trials as they train on a device, where any will do; without those where nobody knows which one it will be."""
+    configs = ((trial, trial.config.on(device) if device else trial.config) for trial in trials)
+    return [replace(trial, config=config) for trial, config in configs if config.device != "any"]
 
 
 def makespan(jobs: Sequence[float], slots: int) -> float:
@@ -108,12 +114,17 @@ def _earlier(ledger: Ledger) -> Iterable[_Earlier]:
             if fingerprint not in described:
                 described[fingerprint] = ledger.data(fingerprint)
             about = described[fingerprint]
-            environment = (ledger.record(key) or {}).get("environment") or {}
-            files = identity.get("files") or {}
+            record = ledger.record(key) or {}
+            environment = record.get("environment") or {}
+            files, config = identity.get("files") or {}, identity["config"]
+            if config.get("device") == "any":
+                if record.get("elsewhere"):
+                    continue  # its epochs may be those of several devices
+                config = {**config, "device": environment["device"]}
             yield _Earlier(
                 key,
-                _settings(identity["config"], fingerprint, files),
-                cost(identity["config"], about["image_shape"], files.get("model")),
+                _settings(config, fingerprint, files),
+                cost(config, about["image_shape"], files.get("model")),
                 median(row["seconds"] for row in rows) / sum(about["counts"]["train"].values()),
                 environment.get("processor"),
             )

@@ -23,10 +23,10 @@ from ferray import environment
 from ferray.errors import LedgerError
 from ferray.ledger import Ledger
 from ferray.ledger.writer import LedgerWriter
-from ferray.running.broker import Broker, hosts
-from ferray.running.connection import connect, there
+from ferray.running.broker import Broker, Kind, hosts
+from ferray.running.connection import connect, nodes, there
 from ferray.running.interruption import handlers_kept, terminated_as_interrupted, undisturbed
-from ferray.running.machine import LEASE_PROCESSORS, cluster_address
+from ferray.running.machine import LEASE_PROCESSORS, Machine, cluster_address
 from ferray.running.meter import Meter
 from ferray.running.ray_log import diverted, settle
 from ferray.running.trainable import ActorWriter, Shared, tune_trial
@@ -67,6 +67,7 @@ def experiments(
     progress.display.say(f"what Ray and the trials print goes to {log}")
     with diverted(log, whole_terminal=progress.display.is_live) as stream, handlers_kept():
         is_ours = not ray.is_initialized()
+        started: list[Any] = []
         progress.doing = "connecting to Ray" if address or not is_ours else "starting Ray"
         try:
             with redirect_stdout(stream), redirect_stderr(stream):
@@ -78,14 +79,18 @@ def experiments(
                 elif (lack := there().lack(study)) is not None:  # a cluster may still grow
                     progress.display.say(f"{lack}; waiting for a node that has it")
                 actor = _actor_here(LedgerWriter, str(ledger.path), retry_failed=retry_failed)
-                broker = _broker(study, data) if study.packing.is_on else None
-                yield lambda trials: _run(study, plan, trials, data, actor, ledger, progress, meter, broker)
+                fitted = there().fitted(study)
+                broker = _broker(fitted, data, started) if fitted.packing.is_on else None
+                yield lambda trials: _run(fitted, plan, trials, data, actor, ledger, progress, meter, broker)
         finally:
             if is_ours:
                 with undisturbed():
                     if ray.is_initialized():
                         settle(stream)
                     ray.shutdown()  # also of what an interruption left half started
+            else:
+                for process in started:  # Tune keeps what it was given of them, and the next run would wait for what they occupy
+                    ray.kill(process)
 
 
 def _load_tune() -> None:
@@ -122,16 +127,18 @@ def _actor_here(kind: type, *arguments: Any, **options: Any) -> Any:
     return actor  # which takes a second to begin, as trials do
 
 
-def _broker(study: Study, data: Dataset) -> Any:
-    """Starts the processes that pack trials, and gives the actor that leases their seats."""
+def _broker(study: Study, data: Dataset, started: list[Any]) -> Any:
+    """Starts the processes that train trials, which it adds to those that are ``started``, and gives the actor that leases their seats."""
     held = [ray.put(_in_memory(data))]
-    broker = _actor_here(Broker, hosts(study, held, _processes(study)), study.packing.seats, held)
+    processes, added = there().split(study)
+    kinds = [Kind(hosts(study, held, max(processes, not added)), study.packing.seats)]
+    if added:
+        each = {node: Machine.of([has], node).split(study)[1] for node, has in nodes().items()}
+        kinds.append(Kind([host for node, count in each.items() for host in hosts(study.on_processors, held, count, node=node)], 1))
+    started += [host for kind in kinds for host in kind.hosts]
+    broker = _actor_here(Broker, kinds, held)
     ray.get(broker.open.remote())
     return broker
-
-
-def _processes(study: Study) -> int:
-    return max(1, there().slots(study))
 
 
 def _in_memory(data: Dataset) -> Dataset:
@@ -175,7 +182,7 @@ def _run(
         param_space={"trial": tune.grid_search(points)},
         tune_config=tune.TuneConfig(
             reuse_actors=True,
-            max_concurrent_trials=None if broker is None else study.packing.seats * _processes(study),
+            max_concurrent_trials=None if broker is None else there().seats(study),
             scheduler=WithinVariants(plan, trials, ledger.epochs, relay.stop) if may_stop else None,
             trial_name_creator=relay.name,
             trial_dirname_creator=key_of,

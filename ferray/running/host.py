@@ -7,7 +7,7 @@ import gc
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ferray.running.estimate import cost
 from ferray.running.source import Finished, surroundings, told
@@ -51,7 +51,8 @@ class Host:
     def __init__(self, data: Sequence[Any], most: int | None, *, on_gpu: bool) -> None:
         """``data`` holds the reference to the data set, inside a list, so that the process can fetch it again where it begins anew.
 
-        ``most`` is how many trainings at most there may be at the same time; as many as fit where it is None.
+        ``most`` is how many trainings at most there may be at the same time; as many as fit where it is None. Those that go on any device
+        go on the GPU where there is one and it is ``on_gpu``, and else on processors.
         A process that can no longer use its GPU ends itself, so that another one can begin in its place.
         """
         import ray
@@ -60,8 +61,10 @@ class Host:
         from ferray.training.capacity import Capacity, memory
         from ferray.training.pack import Pack
 
+        has_gpu = on_gpu and torch.cuda.is_available()
+        self._device: Literal["cpu", "cuda"] = "cuda" if has_gpu else "cpu"
         self._data: Dataset = ray.get(data[0])
-        self._pack = Pack(Capacity(most, memory(of_gpu=on_gpu and torch.cuda.is_available())), broken=lambda: os._exit(1))
+        self._pack = Pack(Capacity(most, memory(of_gpu=has_gpu)), broken=lambda: os._exit(1))
         self._seats: dict[int, Seat] = {}
         self._lengths: dict[int, int] = {}
         self._results: dict[int, Results] = {}
@@ -74,17 +77,18 @@ class Host:
 
     async def environment(self, config: Config) -> dict[str, Any]:
         """What a training runs on here."""
-        return await asyncio.to_thread(surroundings, config)
+        return await asyncio.to_thread(surroundings, config.on(self._device))
 
     async def begin(self, lease: int, trial: Trial, checkpoint: bytes | None, *, keep_weights: bool) -> None:
         """Takes in a trial; it trains once its epochs are asked for."""
         from ferray.training.epochs import turns
         from ferray.training.state import load_state
 
-        def begun(state: State | None) -> Turns:
-            return turns(trial.config, self._data, state, attachments=trial.attachments, keep_weights=keep_weights, steps=STEPS)
+        config, code = trial.config.on(self._device), trial.attachments.digests
 
-        config, code = trial.config, trial.attachments.digests
+        def begun(state: State | None) -> Turns:
+            return turns(config, self._data, state, attachments=trial.attachments, keep_weights=keep_weights, steps=STEPS)
+
         kind = (cost(config, self._data.image_shape, code.get("model")), *(str(getattr(config, name)) for name in MEMORY))
         resume = None if checkpoint is None else load_state(checkpoint)
         self._lengths[lease] = config.epochs

@@ -77,7 +77,7 @@ class Lease:
 
         try:
             return ray.get(getattr(self._host, method).remote(*arguments, **options))
-        except ray.exceptions.RayActorError as error:
+        except (ray.exceptions.RayActorError, ray.exceptions.ActorUnschedulableError) as error:  # the latter where its node is gone
             ray.get(self._broker.lost.remote(self._number))
             told = str(error).strip().splitlines()[0]
             raise HostDiedError(f"the process that packs this trial with others has died: {told}") from None

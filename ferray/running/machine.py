@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ferray.errors import ResourceError
 
@@ -57,7 +57,31 @@ class Machine:
 
         A trial lies on one node, and a fraction of a GPU on one GPU.
         """
-        return sum(_slots(processors, gpus, study) for processors, gpus in self._each)
+        return sum(self.split(study))
+
+    def split(self, study: Study) -> tuple[int, int]:
+        """The same, those on nodes that have what trials ask for, and those that ``cpu_nodes`` adds on nodes without a GPU."""
+        with_gpus = sum(_slots(processors, gpus, study) for processors, gpus in self._each)
+        if not study.cpu_nodes:
+            return with_gpus, 0
+        modest = study.on_processors
+        return with_gpus, sum(_slots(processors, 0, modest) for processors, gpus in self._each if not gpus)
+
+    def seats(self, study: Study) -> int:
+        """How many trials run at a time, or wait in a process for memory; of one that waits for a node, those that it will have."""
+        processes, added = self.split(study)
+        return max(processes, not added) * study.packing.seats + added
+
+    def device(self, study: Study) -> Literal["cpu", "cuda"] | None:
+        """What all trials train on; None where some train on GPUs and some on processors."""
+        if not study.cpu_nodes:
+            return "cuda" if study.gpus else "cpu"
+        with_gpus, added = self.split(study)
+        return None if with_gpus and added else "cuda" if with_gpus else "cpu"
+
+    def fitted(self, study: Study) -> Study:
+        """The study as it runs here: one that may do without GPUs asks for none where there is none."""
+        return study.on_processors if study.cpu_nodes and not self.gpus else study
 
     @property
     def _each(self) -> tuple[tuple[float, float], ...]:
@@ -65,6 +89,10 @@ class Machine:
 
     def lack(self, study: Study) -> str | None:
         """What a trial asks for and no node has, with what to write instead; None where one of them runs it."""
+        if self.slots(study):
+            return None
+        or_fewer = "" if study.cpu_nodes else ", or fewer `cpus`"  # which are of processes on GPUs
+        study = self.fitted(study)
         if study.gpus > self.gpus:
             has = f"{self.gpus:g}" if self.gpus else "none"
             by = " that torch finds" if self.name == "this machine" else ""
@@ -73,11 +101,9 @@ class Machine:
         if study.processors > self.processors:
             asked = f"`cpus` in the study: write cpus: {self.processors:g} or less"
             if study.cpus is None:
-                asked = f"as many as its `threads`: write base.threads: {self.processors:g} or less, or fewer `cpus`"
+                asked = f"as many as its `threads`: write base.threads: {self.processors:g} or less{or_fewer}"
             each = f"each trial asks for {study.processors:g} processor{'s' * (study.processors != 1)}"
             return f"{each}, and {self.name} has {self.processors:g} ({asked})"
-        if self.slots(study):
-            return None
         return f"each trial asks for {_both(study.processors, study.gpus)} on one node, and {self.name} has {self.told}"
 
     def check(self, study: Study) -> None:

@@ -15,7 +15,7 @@ from ferray.running import draws, price
 from ferray.running.check import check
 from ferray.running.confirmation import NOTHING_AFTER, Confirmation, choices, confirmation
 from ferray.running.display import note
-from ferray.running.estimate import Pace, counted, duration, from_ledger, from_probe, makespan
+from ferray.running.estimate import Pace, counted, duration, from_ledger, from_probe, makespan, settled
 from ferray.running.machine import Machine, cluster_address, is_connected
 
 if TYPE_CHECKING:
@@ -33,9 +33,10 @@ class Plan:
     """The trials of a study and how each one stands.
 
     ``states`` has one of STATES by key, ``epochs`` how many epochs a trial has that has not ended. ``slots`` is how many trials, or
-    processes that pack these, run at a time on ``machine``, 0 where it lacks what they ask for; ``pace`` is empty where nobody knows how
-    long an epoch takes. ``draws`` says what of a search takes effect, ``design`` by what the variants were formed. ``after`` is what
-    follows from the tuning of a study that is tuned; its trials, as far as known, are among ``trials``.
+    processes that pack these, run at a time on ``machine``, 0 where it lacks what they ask for; ``added`` is how many of them ``cpu_nodes``
+    adds on nodes without a GPU. ``pace`` is empty where nobody knows how long an epoch takes. ``draws`` says what of a search takes effect,
+    ``design`` by what the variants were formed. ``after`` is what follows from the tuning of a study that is tuned; its trials, as far as
+    known, are among ``trials``.
     """
 
     study: str
@@ -54,6 +55,7 @@ class Plan:
     after: Confirmation = NOTHING_AFTER
     price: Price | None = None
     packing: Packing = UNPACKED
+    added: int = 0
 
     @property
     def is_tuned(self) -> bool:
@@ -136,12 +138,15 @@ def make_plan(
     address = None if local else cluster_address(address)
     machine = _cluster(address) if address or (is_connected() and not local) else Machine.here(gpus=study.gpus > 0)
     slots = min(1, machine.slots(study)) if local else machine.slots(study)
+    device, fitted = machine.device(study), machine.fitted(study)
     plan = Plan(
-        study.name, _described(data), trials, states, epochs, retry_failed, machine, slots, study.processors, study.packing.gpus, Pace()
-    )
+        study.name, _described(data), trials, states, epochs, retry_failed, machine, slots, fitted.processors, fitted.packing.gpus, Pace(),
+        packing=UNPACKED if local else fitted.packing,
+        added=0 if local else machine.split(fitted)[1],
+    )  # fmt: skip
     todo = plan.to_run
     check(todo, data, say)
-    priced = [*todo, *after.expected]
+    priced = settled([*todo, *after.expected], device)
     pace = from_ledger(ledger, priced, data, processor=environment.processor()) if todo else Pace()
     unknown = [trial for trial in priced if trial.key not in pace.seconds]
     if unknown and not address and slots:
@@ -225,7 +230,10 @@ def _time(plan: Plan) -> str:
         return f"{plan.machine.name} cannot run it: each trial asks for {asked}, and it has {has}"
     wall, trial_seconds = plan.seconds, plan.trial_seconds
     if wall is None or trial_seconds is None:
-        return f"{_slots(plan)} on {plan.machine.name}; how long an epoch takes is not known yet"
+        unknown = "how long an epoch takes is not known yet"
+        if plan.added:
+            unknown = "how long that takes depends on which trials the GPUs come to train, and is not told in advance"
+        return f"{_slots(plan)} on {plan.machine.name}; {unknown}"
     unit, each = ("GPU", plan.gpus) if plan.gpus else ("processor", plan.processors)
     spent = price.hours(trial_seconds * each, unit)
     return f"about {duration(wall)}, {_slots(plan)} on {plan.machine.name} ({spent}), by {plan.pace.basis}"
@@ -235,4 +243,6 @@ def _slots(plan: Plan) -> str:
     if not plan.packing.is_on:
         return f"{plan.slots:,} at a time"
     most = "as many as fit" if plan.packing.most is None else f"at most {plan.packing.most:,}"
-    return f"{plan.slots:,} process{'es' * (plan.slots != 1)} of {most} at a time"
+    processes = plan.slots - plan.added
+    told = f"{processes:,} process{'es' * (processes != 1)} of {most}"
+    return f"{told} and {counted(plan.added, 'trial')} on nodes without a GPU at a time" if plan.added else f"{told} at a time"

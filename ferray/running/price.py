@@ -80,6 +80,8 @@ class Fit:
 class Price:
     """Seconds of GPUs, or of processors where there are none, spent and to be spent; None where no pace is known.
 
+    Where trials may train on either, they are seconds of processes, each with a GPU or with the processors of a trial.
+
     ``is_most`` says that ``left`` is the most it may be, since tuning decides what follows, or stops trials.
     """
 
@@ -94,6 +96,8 @@ class Price:
 def price(plan: Plan, study: Study, ledger: Ledger, data: Dataset) -> Price:
     """The price of a plan, whose pace is known as far as it can be."""
     unit, each = ("GPU", study.packing.gpus) if study.gpus else ("processor", study.processors)
+    if study.cpu_nodes:
+        unit, each = "process", 1.0
     unique = {trial.key for trial in plan.trials}
     recorded = recorded_seconds(ledger, unique)
     left = None if plan.trial_seconds is None else each * plan.trial_seconds

@@ -235,7 +235,10 @@ class Progress:
         return cost(trial.config, self.shape, trial.attachments.digests.get("model"))
 
     def _pace(self, trial: Trial) -> float | None:
-        """Seconds per epoch."""
+        """Seconds per epoch; of one that may be on any device and runs, those of its own last one."""
+        running = self.running.get(trial.key)
+        if running is not None and running.row and trial.config.device == "any":
+            return float(running.row["seconds"])
         seen = self._paces.get(self._costs[trial.key]) or []
         if not seen and trial.key in self.expected:
             return self.expected[trial.key]

@@ -19,7 +19,7 @@ from ferray.ledger.writer import LedgerWriter
 from ferray.running import announcements
 from ferray.running.check import check
 from ferray.running.display import Display, Lines, fitting, note
-from ferray.running.estimate import Pace, counted, from_ledger
+from ferray.running.estimate import Pace, counted, from_ledger, settled
 from ferray.running.interruption import terminated_as_interrupted
 from ferray.running.machine import Machine, cluster_address, is_connected
 from ferray.running.meter import Meter, recorded_seconds
@@ -94,8 +94,10 @@ def run(
     ledger = Ledger(storage)
     work = Work.of(study, data, ledger, retry_failed=retry_failed, only=only, say=display.say)
     todo = work.todo
-    pace = from_ledger(ledger, [*todo, *work.later], data, processor=environment.processor()) if todo else Pace()
-    slots = 1 if local else _slots(study, address)
+    machine = Machine.here(gpus=study.gpus > 0) if local else _machine(study, address)
+    slots = None if machine is None else 1 if local else machine.slots(study)
+    device = None if machine is None else machine.device(study)
+    pace = from_ledger(ledger, settled([*todo, *work.later], device), data, processor=environment.processor()) if todo else Pace()
     display.say(announcements.what_is_to_do(study, work.trials, todo, work.later, ledger, pace, slots))
     for line in work.choices():
         display.say(line)
@@ -148,15 +150,15 @@ def _outcome(work: Work, meter: Meter | None, display: Display, *, interrupted: 
     return Outcome(ledger.path, study.name, counts, len(work.todo) - len(left), failures, interrupted, is_out)
 
 
-def _slots(study: Study, address: str | None) -> int | None:
-    """How many trials run at a time; None on a cluster that is not connected to yet."""
+def _machine(study: Study, address: str | None) -> Machine | None:
+    """Where the trials are to run; None for a cluster that is not connected to yet."""
     if is_connected():
         from ferray.running.connection import there
 
-        return there().slots(study)
+        return there()
     if cluster_address(address):
         return None
-    return Machine.here(gpus=study.gpus > 0).slots(study)
+    return Machine.here(gpus=study.gpus > 0)
 
 
 def _progress(work: Work, pace: Pace, display: Display, storage: str) -> Progress:

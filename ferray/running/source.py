@@ -72,7 +72,9 @@ class Here:
 
     def environment(self) -> Mapping[str, Any]:
         """This process's."""
-        return surroundings(self._trial.config)
+        from ferray.training.process import settled
+
+        return surroundings(settled(self._trial.config))
 
     def epochs(self, checkpoint: bytes | None) -> Iterator[Result]:
         """Those of ``fit``."""
@@ -132,7 +134,10 @@ def told(fault: BaseException) -> dict[str, str]:
 
 
 def surroundings(config: Config) -> dict[str, Any]:
-    """What a training in this process runs on, and what the machine was asked for; on a GPU also which one it is."""
+    """What a training in this process runs on, and what the machine was asked for; on a GPU also which one it is.
+
+    The config's device must be settled.
+    """
     import torch
 
     settings: dict[str, Any] = {"device": config.device, "precision": config.precision, "threads": config.threads}

@@ -26,7 +26,7 @@ from ferray.training.metrics import scores
 from ferray.training.models import build, channels_last, parameter_count
 from ferray.training.normalization import InputNormalization
 from ferray.training.pretrained import begin_from
-from ferray.training.process import Surroundings
+from ferray.training.process import Surroundings, settled
 from ferray.training.resident import of_seed, resident
 from ferray.training.schedule import Schedule
 from ferray.training.state import State, copied, finite_flags, finite_tensors, restore_buffers, unsaved_buffers
@@ -74,6 +74,7 @@ def turns(
     ``steps`` it is never, and a GPU is waited for. The numbers are those of ``fit``, whatever has its turn in between.
     """
     _check_device(config)
+    config = settled(config)
     surroundings = Surroundings(config)
     training: _Training | None = None
     epoch = resume["epoch"] if resume else 0

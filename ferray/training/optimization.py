@@ -82,11 +82,22 @@ class Optimization:
 
     def load(self, state: dict[str, Any]) -> None:
         """Takes over what state() gave."""
-        groups = [dict(group) for group in self.optimizer.param_groups]
+        groups = [{name: value for name, value in group.items() if name != "params"} for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
         for group, own in zip(self.optimizer.param_groups, groups, strict=True):
-            group["lr"] = own["lr"]  # the tensor that the rate is read from
+            group.update(own)  # such as the tensor that the rate is read from; what was given belongs to the device that it comes from
         self.steps = state["steps"]
+        for parameter, kept in self.optimizer.state.items():
+            self._settle(parameter, kept)
+
+    def _settle(self, parameter: Tensor, kept: dict[str, Any]) -> None:
+        """Turns what another kind of device left of a parameter into what this one goes on from."""
+        on_device = self._rate is not None
+        if "step" in kept and bool(kept["step"] >= LATE) != on_device:
+            kept["step"].fill_(LATE if on_device else self.steps)
+        for name, value in kept.items():  # fused optimizers go through all memory in its order, and take the same order for granted
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                kept[name] = torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(value)
 
     def _set(self, rate: float) -> None:
         self.steps += 1

@@ -49,6 +49,11 @@ class Surroundings:
             self._stream.synchronize()
 
 
+def settled(config: Config) -> Config:
+    """Where any device will do: on a GPU, if this process has one."""
+    return config.on("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def set_process_state(config: Config) -> None:
     """Everything global to the process that the numbers depend on, as another training may have left it otherwise."""
     on_gpu = config.device == "cuda"
