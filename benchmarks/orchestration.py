@@ -74,7 +74,7 @@ def _paced(seconds: float) -> Iterator[Figure]:
             Contender(FRESH, "peers.plain_tune:paced", {**settings, "reuse_actors": False}),
         ]
         samples = in_turns(contenders, 1)
-        between = sleeper.gaps(log, studies.IMAGES)
+        between = sleeper.gaps(log)
     ideal = seconds * -(-count // slots)
     own, other = (samples[one.name] for one in contenders)
     (used, used_by_trials), (beside, beside_trials) = _memory(own), _memory(other)

@@ -29,7 +29,7 @@ def study(seeds: list[int], base: dict[str, Any] = SMALLEST) -> Study:
 
 def sleeping(seeds: list[int], seconds: float, log: Path) -> Study:
     """A study of trials that sleep so long each, in a single step; see benchmarks.sleeper."""
-    arguments = {"seconds_per_image": seconds / IMAGES, "log": str(log)}
+    arguments = {"seconds": seconds, "images": IMAGES, "log": str(log)}
     base = {"model": "./sleeper.py:Sleeper", "model_arguments": arguments, "epochs": 1, "batch_size": 128}
     return study(seeds, base).beside(Path(__file__).parent)
 
