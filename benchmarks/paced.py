@@ -23,6 +23,7 @@ def replace_training(fit: Callable[..., Iterator[Any]]) -> None:
     """Puts a training in the place of ferray's in this process."""
     for name, content in {
         "ferray.training": {"fit": fit, "__path__": []},
+        "ferray.training.process": {"settled": lambda config: config},
         "ferray.training.state": {"dump_state": bytes, "load_state": len},
     }.items():
         module = ModuleType(name)

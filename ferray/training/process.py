@@ -66,16 +66,12 @@ def set_process_state(config: Config) -> None:
     torch.backends.cudnn.deterministic = True
     # All that ferray's own networks use is deterministic on a processor, where the flag would only cost time.
     is_own = config.model in OWN_NETWORKS and config.loss == "cross_entropy" and config.transform is None
-    _use_deterministic_algorithms(on=on_gpu or not is_own)
+    # The same as torch.use_deterministic_algorithms, which loads torch's compiler, in two seconds, to tell it as well.
+    torch.set_deterministic_debug_mode("warn" if on_gpu or not is_own else "default")
+    os.environ["TORCHINDUCTOR_DETERMINISTIC"] = "1"  # should a user's network load it
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a launch for every new tensor
     if on_gpu:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, cuBLAS may sum in another order each time
-
-
-def _use_deterministic_algorithms(*, on: bool) -> None:
-    """Only where that changes something: torch loads its compiler, to tell it the same, which takes two seconds."""
-    if torch.are_deterministic_algorithms_enabled() != on or torch.is_deterministic_algorithms_warn_only_enabled() != on:
-        torch.use_deterministic_algorithms(on, warn_only=on)
 
 
 @cache
