@@ -53,7 +53,7 @@ def _orchestration(*, quick: bool) -> list[Figure]:
     if quick:
         own = orchestration.figures(1, warm=10, fresh=4, many=20, sleeps=[0.5])
         return [*own, *reading.figures(1, reported=20, listed=100, epochs=5)]
-    own = orchestration.figures(3, warm=100, fresh=4, many=1000, sleeps=[30.0])
+    own = orchestration.figures(3, warm=100, fresh=4, many=1000, sleeps=[3.0, 30.0])
     return [*own, *reading.figures(3, reported=1000, listed=10_000, epochs=50)]
 
 

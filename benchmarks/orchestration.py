@@ -18,12 +18,14 @@ from benchmarks.contender import ROOT, Contender, Sample, in_turns
 from benchmarks.figures import Figure, Spread
 
 OWN, FRESH, REUSING = "ferray", "Ray Tune, a process for each trial", "Ray Tune, reuse_actors"
+LONG = 30
+"""Seconds of a trial beside which its share of an experiment's start and end is to be small."""
 
 
 def figures(rounds: int, *, warm: int, fresh: int, many: int, sleeps: Sequence[float]) -> list[Figure]:
     """All of them.
 
-    ``warm`` trials do next to nothing, ``fresh`` ones where each has a process of its own, ``many`` are a large study, and eight of
+    ``warm`` trials do next to nothing, ``fresh`` ones where each has a process of its own, ``many`` are a large study, and sixteen of
     each number of seconds in ``sleeps`` sleep.
     """
     return [
@@ -64,23 +66,21 @@ def _warm(rounds: int, warm: int, fresh: int) -> Iterator[Figure]:
 
 
 def _paced(seconds: float) -> Iterator[Figure]:
-    """Eight trials that sleep, in as many slots as there are cores."""
-    count, slots = 8, os.cpu_count() or 1
+    """As many trials that sleep as the quickstart has, in as many slots as there are cores; long ones without a peer, for the time it takes."""
+    count, slots, is_long = 16, os.cpu_count() or 1, seconds >= LONG
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "steps"
         settings = {"count": count, "seconds": seconds}
-        contenders = [
-            Contender(OWN, "studies:paced", {**settings, "log": str(log)}),
-            Contender(FRESH, "peers.plain_tune:paced", {**settings, "reuse_actors": False}),
-        ]
+        contenders = [Contender(OWN, "studies:paced", {**settings, "log": str(log)})]
+        if not is_long:
+            contenders.append(Contender(FRESH, "peers.plain_tune:paced", {**settings, "reuse_actors": False}))
         samples = in_turns(contenders, 1)
         between = sleeper.gaps(log)
     ideal = seconds * -(-count // slots)
-    own, other = (samples[one.name] for one in contenders)
-    (used, used_by_trials), (beside, beside_trials) = _memory(own), _memory(other)
+    own = samples[OWN]
+    used, used_by_trials = _memory(own)
     over = Spread.of([one.seconds / ideal for one in own])
     title = f"{count} trials of {seconds:g} s in {slots} slots, times the ideal {ideal:g} s"
-    is_long = seconds >= 30
     yield Figure(
         f"experiment_{seconds:g}",
         title,
@@ -91,20 +91,23 @@ def _paced(seconds: float) -> Iterator[Figure]:
         memory=used,
         trial_memory=used_by_trials,
     )
-    yield Figure(
-        key=f"experiment_{seconds:g}_beside_fresh",
-        title=f"{count} trials of {seconds:g} s in {slots} slots",
-        unit="s",
-        value=Spread.of([one.seconds for one in own]),
-        peer=FRESH,
-        peer_value=Spread.of([one.seconds for one in other]),
-        ratio=Spread.of([one.seconds / two.seconds for one, two in zip(own, other, strict=True)]),
-        better="less",
-        memory=used,
-        trial_memory=used_by_trials,
-        peer_memory=beside,
-        peer_trial_memory=beside_trials,
-    )
+    if not is_long:
+        other = samples[FRESH]
+        beside, beside_trials = _memory(other)
+        yield Figure(
+            key=f"experiment_{seconds:g}_beside_fresh",
+            title=f"{count} trials of {seconds:g} s in {slots} slots",
+            unit="s",
+            value=Spread.of([one.seconds for one in own]),
+            peer=FRESH,
+            peer_value=Spread.of([one.seconds for one in other]),
+            ratio=Spread.of([one.seconds / two.seconds for one, two in zip(own, other, strict=True)]),
+            better="less",
+            memory=used,
+            trial_memory=used_by_trials,
+            peer_memory=beside,
+            peer_trial_memory=beside_trials,
+        )
     title = f"from the end of a trial's last step to the next one's first in its slot, trials of {seconds:g} s"
     if between:
         yield Figure(
