@@ -66,7 +66,7 @@ def _warm(rounds: int, warm: int, fresh: int) -> Iterator[Figure]:
 
 
 def _paced(seconds: float) -> Iterator[Figure]:
-    """As many trials that sleep as the quickstart has, in as many slots as there are cores; long ones without a peer, for the time it takes."""
+    """As many trials that sleep as the quickstart has, in as many slots as there are cores; long ones without a peer, for want of time."""
     count, slots, is_long = 16, os.cpu_count() or 1, seconds >= LONG
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "steps"
